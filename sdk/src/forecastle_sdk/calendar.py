@@ -24,7 +24,7 @@ class Index:
     table: tuple[str, ...] = ()
 
     def after(self, k: int, horizon: int) -> list[str] | list[int]:
-        """Return the stamps of the steps k+1 … k+horizon after `last`; `after(0, 8)` are the next eight, negative k looks back."""
+        """Return the stamps of steps k+1 … k+horizon after `last`: `after(0, 8)` are the next eight; negative k looks back."""
         raise NotImplementedError
 
     def at(self, k: int) -> str | int:

@@ -108,6 +108,9 @@ def checked_observations(signature: Signature, endog: np.ndarray, *, missing: bo
         raise ObservationsError(f"endog has shape {values.shape}; expected (rows, {len(signature.endog)}), at least one row")
     wrong = np.argwhere(np.isinf(values) if missing else ~np.isfinite(values))
     if len(wrong):
-        problems = [Problem(f"/endog/{signature.endog[j]}/{i}", f"{values[i, j]}; expected a finite number") for i, j in wrong[:REPORTED]]
+        problems = [
+            Problem(f"/endog/{signature.endog[j]}/{i}", f"{values[i, j]}; expected a finite number")
+            for i, j in wrong[:REPORTED]
+        ]
         raise ObservationsError("endog has values that are not finite numbers", problems=problems)
     return values

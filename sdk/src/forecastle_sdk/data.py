@@ -138,7 +138,9 @@ def _frozen(values: np.ndarray, names: tuple[str, ...], what: str) -> np.ndarray
     if len(infinite):
         row, column = infinite[0]
         problem = Problem(f"/{what}/{names[column]}/{row}", "infinite; expected a finite number")
-        raise DataError(f"the column {names[column]!r} is infinite in row {row + 1}; expected a finite number", problems=[problem])
+        raise DataError(
+            f"the column {names[column]!r} is infinite in row {row + 1}; expected a finite number", problems=[problem]
+        )
     copy.setflags(write=False)
     return copy
 
