@@ -12,7 +12,9 @@ from .errors import (
     DataError,
     ExogError,
     HorizonError,
+    InputError,
     ObservationsError,
+    OverflowingForecast,
     Problem,
     QuantilesError,
 )
@@ -43,19 +45,26 @@ def check_complete(data: Dataset) -> None:
     """Refuse missing values in exog, and an endogenous column with no value at all. Raises `DataError`."""
     if data.exog is not None and np.isnan(data.exog).any():
         problems = [
-            Problem(f"/exog/{data.exog_names[j]}/{i}", f"missing at {data.index.at(i + 1 - data.nobs)}; expected a number")
+            Problem(f"/exog/{data.exog_names[j]}/{i}", f"missing at {_stamp(data, i)}; expected a number")
             for i, j in np.argwhere(np.isnan(data.exog))[:REPORTED]
         ]
         row, column = np.argwhere(np.isnan(data.exog))[0]
         raise DataError(
             f"the exogenous column {data.exog_names[column]!r} has no value in row {row + 1} "
-            f"({data.index.at(int(row) + 1 - data.nobs)}); fill it, or cut the rows that lack it",
+            f"({_stamp(data, row)}); fill it, or cut the rows that lack it",
             code="exog-has-missing-values",
             problems=problems,
         )
     for name, values in zip(data.endog_names, data.endog.T, strict=True):
         if np.isnan(values).all():
             raise DataError(f"the column {name!r} has no value at all; expected numbers", code="endog-empty")
+
+
+def _stamp(data: Dataset, row: int) -> str | int:
+    try:
+        return data.index.at(int(row) + 1 - data.nobs)
+    except HorizonError:  # a calendar that is a table may know the coming stamps only
+        return "time unknown"
 
 
 def checked_horizon(signature: Signature, horizon: int) -> int:
@@ -78,7 +87,7 @@ def checked_exog(signature: Signature, rows: int, exog: np.ndarray | None) -> np
                 f"this model needs {len(names)} exogenous columns for each step: {', '.join(names)}", code="exog-missing"
             )
         return np.empty((rows, 0))
-    values = np.asarray(exog, dtype=np.float64)
+    values = _numbers(exog, "exog", ExogError)
     if values.ndim != 2 or values.shape[1] != len(names):
         raise ExogError(f"exog has shape {values.shape}; expected ({rows}, {len(names)}) for {list(names)}")
     if len(values) != rows:
@@ -95,15 +104,31 @@ def checked_exog(signature: Signature, rows: int, exog: np.ndarray | None) -> np
 
 def checked_quantiles(quantiles: Sequence[float]) -> np.ndarray:
     """Return the quantiles as float64 (q,), each in the open interval (0, 1). Raises `QuantilesError`."""
-    values = np.asarray(quantiles, dtype=np.float64)
+    values = _numbers(quantiles, "the list of quantiles", QuantilesError)
     if values.ndim != 1 or not ((values > 0) & (values < 1)).all():
         raise QuantilesError(f"the quantiles are {list(quantiles)}; each must lie between 0 and 1, both excluded")
+    if len(set(values.tolist())) < len(values):
+        raise QuantilesError(f"the quantiles are {list(quantiles)}; name each only once")
+    return values
+
+
+def checked_paths(paths: int) -> int:
+    """Return the number of sample paths as an int, at least 1. Raises `InputError`."""
+    if isinstance(paths, bool) or not isinstance(paths, (int, np.integer)) or paths < 1:
+        raise InputError(f"the number of paths is {paths!r}; expected a whole number, at least 1", code="paths-invalid")
+    return int(paths)
+
+
+def checked_finite(values: np.ndarray) -> np.ndarray:
+    """Return what a forecast or a simulation came to, when every number of it is finite. Raises `OverflowingForecast`."""
+    if not np.isfinite(values).all():
+        raise OverflowingForecast("the forecast from this input is not finite; give exogenous values of a usual size")
     return values
 
 
 def checked_observations(signature: Signature, endog: np.ndarray, *, missing: bool) -> np.ndarray:
     """Return new rows as float64 (n, k), n ≥ 1; NaN is let through where `missing`. Raises `ObservationsError`."""
-    values = np.asarray(endog, dtype=np.float64)
+    values = _numbers(endog, "endog", ObservationsError)
     if values.ndim != 2 or values.shape[1] != len(signature.endog) or not len(values):
         raise ObservationsError(f"endog has shape {values.shape}; expected (rows, {len(signature.endog)}), at least one row")
     wrong = np.argwhere(np.isinf(values) if missing else ~np.isfinite(values))
@@ -114,3 +139,10 @@ def checked_observations(signature: Signature, endog: np.ndarray, *, missing: bo
         ]
         raise ObservationsError("endog has values that are not finite numbers", problems=problems)
     return values
+
+
+def _numbers(values: object, what: str, error: type[InputError]) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise error(f"{what} has something else than numbers in it, or rows of different lengths") from None
