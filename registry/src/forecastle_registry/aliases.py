@@ -1,0 +1,224 @@
+"""Which version of a model is live, and moving that forward (`promote_version`) or back (`roll_back`).
+
+An alias has a stack of version numbers; its top is live. Promoting pushes, rolling back pops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from .engine import first_row, reading, writing
+from .errors import AliasNotFound, ModelNotFound, NothingToRollBackTo, StaleAlias, VersionArchived, VersionNotFound
+from .events import log_event
+from .plain import check_name, is_name, is_number
+from .rows import lock_model
+from .tables import alias_stack, aliases, models, versions
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What an alias points at now: enough to find the forecaster in a cache."""
+
+    model: str
+    alias: str
+    version_number: int
+    plugin: str
+    artifact_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A movable pointer: `stack` is oldest first and never empty, `revision` counts its moves."""
+
+    model: str
+    name: str
+    stack: tuple[int, ...]
+    revision: int
+
+    @property
+    def etag(self) -> str:
+        """What `if_match` is compared with: it changes with every move, and differs between aliases."""
+        return f"{self.name}.{self.revision}"
+
+    @property
+    def live(self) -> int:
+        """The version that is served."""
+        return self.stack[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The alias after a move, and the version that was live before, None when there was none."""
+
+    alias: Alias
+    previous: int | None
+    changed: bool
+
+
+_LIVE = (
+    sa.select(alias_stack.c.version, versions.c.plugin, versions.c.artifact_digest)
+    .join(versions, (versions.c.model == alias_stack.c.model) & (versions.c.number == alias_stack.c.version))
+    .where(alias_stack.c.model == sa.bindparam("model"), alias_stack.c.alias == sa.bindparam("alias"))
+    .order_by(alias_stack.c.position.desc())
+    .limit(1)
+)
+
+
+def live_version(engine: sa.Engine, model: str, alias: str = PRODUCTION) -> Live:
+    """Return what an alias points at now, in one indexed read. Raises `ModelNotFound` or `AliasNotFound`."""
+    row = first_row(engine, _LIVE, {"model": model, "alias": alias}) if is_name(model) and is_name(alias) else None
+    if row is None:
+        raise _absence(engine, model, alias)
+    return Live(model, alias, *row)
+
+
+def get_alias(engine: sa.Engine, model: str, alias: str = PRODUCTION) -> Alias:
+    """Return an alias with its stack. Raises `ModelNotFound` or `AliasNotFound`."""
+    found = None
+    if is_name(model) and is_name(alias):
+        with reading(engine) as connection:
+            found = _read_alias(connection, model, alias)
+    if found is None:
+        raise _absence(engine, model, alias)
+    return found
+
+
+def rollback_target(alias: Alias, to: int | None = None) -> int:
+    """Return the version that a rollback would make live. Raises `NothingToRollBackTo`."""
+    return alias.stack[_depth_after_rollback(alias, to) - 1]
+
+
+def promote_version(
+    engine: sa.Engine,
+    model: str,
+    number: int,
+    *,
+    alias: str = PRODUCTION,
+    if_match: str | None = None,
+    actor: str = "local",
+    reason: str | None = None,
+) -> Moved:
+    """Make a version live; for the one that is live already nothing changes, and no event is written.
+
+    `if_match` is an alias's ETag, or `*` for "it points at something". Raises `ModelNotFound`, `VersionNotFound`,
+    `VersionArchived`, `StaleAlias`, or `NameRefused`.
+    """
+    check_name(alias)
+    with writing(engine) as connection:
+        _lock(connection, model)
+        _check_promotable(connection, model, number)
+        _check_match(model, alias, _read_alias(connection, model, alias), if_match)
+        return push_version(connection, model, number, alias=alias, actor=actor, reason=reason)
+
+
+def roll_back(
+    engine: sa.Engine,
+    model: str,
+    *,
+    alias: str = PRODUCTION,
+    to: int | None = None,
+    if_match: str | None = None,
+    actor: str = "local",
+    reason: str | None = None,
+) -> Moved:
+    """Make the version below the top live again, or the nearest `to` below it.
+
+    `if_match` as in `promote_version`. Raises `ModelNotFound`, `AliasNotFound`, `NothingToRollBackTo`, `VersionArchived`
+    or `StaleAlias`.
+    """
+    with writing(engine) as connection:
+        _lock(connection, model)
+        current = _read_alias(connection, model, alias) if is_name(alias) else None
+        _check_match(model, alias, current, if_match)
+        if current is None:
+            raise AliasNotFound(model, alias)
+        depth = _depth_after_rollback(current, to)
+        _check_promotable(connection, model, current.stack[depth - 1])
+        connection.execute(alias_stack.delete().where(*_stack_of(model, alias), alias_stack.c.position > depth))
+        moved = _moved(connection, current, current.stack[:depth])
+        _log_move(connection, "rollback", moved, actor, reason)
+        return moved
+
+
+def push_version(connection: sa.Connection, model: str, number: int, *, alias: str, actor: str, reason: str | None) -> Moved:
+    """Push a version on an alias's stack, with its event, within a transaction that holds the model's row."""
+    current = _read_alias(connection, model, alias)
+    if current is not None and current.live == number:
+        return Moved(current, number, changed=False)
+    if current is None:
+        connection.execute(aliases.insert(), {"model": model, "name": alias, "revision": 0})
+        current = Alias(model, alias, (), 0)
+    row = {"model": model, "alias": alias, "position": len(current.stack) + 1, "version": number}
+    connection.execute(alias_stack.insert(), row)
+    moved = _moved(connection, current, (*current.stack, number))
+    _log_move(connection, "promote", moved, actor, reason)
+    return moved
+
+
+def _moved(connection: sa.Connection, before: Alias, stack: tuple[int, ...]) -> Moved:
+    after = Alias(before.model, before.name, stack, before.revision + 1)
+    this = (aliases.c.model == after.model) & (aliases.c.name == after.name)
+    connection.execute(aliases.update().where(this).values(revision=after.revision))
+    return Moved(after, before.live if before.stack else None, changed=True)
+
+
+def _log_move(connection: sa.Connection, what: str, moved: Moved, actor: str, reason: str | None) -> None:
+    alias = moved.alias
+    details = {"previous": moved.previous, "stack": list(alias.stack)}
+    log_event(connection, actor, what, model=alias.model, version=alias.live, alias=alias.name, reason=reason, details=details)
+
+
+def _depth_after_rollback(alias: Alias, to: int | None) -> int:
+    for depth in range(len(alias.stack) - 1, 0, -1):
+        if to is None or alias.stack[depth - 1] == to:
+            return depth
+    raise NothingToRollBackTo(alias.model, alias.name, to)
+
+
+def _read_alias(connection: sa.Connection, model: str, alias: str) -> Alias | None:
+    same = (alias_stack.c.model == aliases.c.model) & (alias_stack.c.alias == aliases.c.name)
+    query = (
+        sa.select(aliases.c.revision, alias_stack.c.version)
+        .join(alias_stack, same)
+        .where(aliases.c.model == model, aliases.c.name == alias)
+        .order_by(alias_stack.c.position)
+    )
+    rows = connection.execute(query).all()
+    return Alias(model, alias, tuple(row.version for row in rows), rows[0].revision) if rows else None
+
+
+def _stack_of(model: str, alias: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return alias_stack.c.model == model, alias_stack.c.alias == alias
+
+
+def _lock(connection: sa.Connection, model: str) -> None:
+    if not is_name(model):
+        raise ModelNotFound(model)
+    lock_model(connection, model)
+
+
+def _check_promotable(connection: sa.Connection, model: str, number: int) -> None:
+    query = sa.select(versions.c.number, versions.c.archived_at).where(versions.c.model == model, versions.c.number == number)
+    row = connection.execute(query).first() if is_number(number) else None
+    if row is None:
+        raise VersionNotFound(model, number)
+    if row.archived_at is not None:
+        raise VersionArchived(model, number)
+
+
+def _check_match(model: str, alias: str, current: Alias | None, if_match: str | None) -> None:
+    if if_match is None or (current is not None and if_match in ("*", current.etag)):
+        return
+    raise StaleAlias(model, alias, current)
+
+
+def _absence(engine: sa.Engine, model: str, alias: str) -> ModelNotFound | AliasNotFound:
+    if is_name(model):
+        with reading(engine) as connection:
+            if connection.execute(sa.select(models.c.name).where(models.c.name == model)).first():
+                return AliasNotFound(model, alias)
+    return ModelNotFound(model)

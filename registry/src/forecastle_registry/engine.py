@@ -1,0 +1,156 @@
+"""Opens the database, and gives the only two ways into it: `reading` and `writing`.
+
+SQLite, as it is set here:
+- WAL: a forecast's read waits for no writer, and sees what was committed before it began.
+- The driver opens no transaction by itself, so a read is in autocommit and sees a rollback as soon as that has returned.
+- A writer starts with BEGIN IMMEDIATE: a read that is upgraded later gets BUSY at once, whatever the timeout.
+- synchronous=FULL, though WAL makes NORMAL safe from corruption: writes are rare here, and a promotion that was answered
+  must survive a power cut. Readers pay nothing for it.
+- A file on a network file system is refused: WAL needs shared memory, and their locks lie.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from .errors import DatabaseBehind, DatabaseUnusable
+from .mounts import is_network, read_mounts, type_of_file_system
+
+BUSY_SECONDS = 10.0  # how long a writer waits for another one; a registration holds the lock for milliseconds
+CONNECT_SECONDS = 5  # a request must not hang on a Postgres that is gone
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Open the database at an SQLAlchemy URL: `sqlite:////absolute/file.db` or `postgresql+psycopg://…`.
+
+    Nothing is connected yet. Raises `DatabaseUnusable` for another kind of database, for SQLite in memory (no second
+    process would see it) and for SQLite on a network file system.
+    """
+    try:
+        parsed = sa.make_url(url)
+        openers: dict[str, Callable[[sa.URL], sa.Engine]] = {"sqlite": _open_sqlite, "postgresql": _open_postgres}
+        return openers[parsed.get_backend_name()](parsed)
+    except (sa.exc.ArgumentError, KeyError) as error:
+        raise DatabaseUnusable(
+            "this database URL is not understood; give sqlite:////absolute/file.db or postgresql+psycopg://user@host/name"
+        ) from error
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'forecastle-registry[postgres]'"
+        raise DatabaseUnusable(f"the database driver {error.name} is missing: {remedy}") from error
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a connection in autocommit: each statement sees what was committed before it. Raises `DatabaseUnusable`."""
+    with _translated(), engine.connect() as connection:
+        if engine.dialect.name != "sqlite":  # there the driver is in autocommit as it is
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a connection in one write transaction: committed at the end, undone by any error. Raises `DatabaseUnusable`."""
+    with _translated(), engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+def first_row(engine: sa.Engine, statement: sa.Select[Any], parameters: dict[str, Any]) -> Sequence[Any] | None:
+    """Read the first row of a statement that is a module's constant, in autocommit, on the shortest way there is.
+
+    SQLite is in this process, where SQLAlchemy's execution would cost five times the query: there the statement is
+    compiled once, and the pool's driver connection runs it.
+    """
+    if engine.dialect.name != "sqlite":
+        with reading(engine) as connection:
+            return connection.execute(statement, parameters).first()
+    sql, names, fixed = _compiled_for_sqlite(statement)
+    with _translated():
+        pooled = engine.raw_connection()
+        try:
+            driver: Any = pooled.driver_connection
+            return driver.execute(sql, [parameters.get(name, fixed[name]) for name in names]).fetchone()
+        finally:
+            pooled.close()
+
+
+def current_revision(engine: sa.Engine) -> str | None:
+    """Return the revision that the tables are at, None for a database without tables. Raises `DatabaseUnusable`."""
+    with reading(engine) as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+@cache
+def _compiled_for_sqlite(statement: sa.Select[Any]) -> tuple[str, list[str], dict[str, Any]]:
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
+    return str(compiled), list(compiled.positiontup or ()), dict(compiled.params)
+
+
+def _open_sqlite(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise DatabaseUnusable("SQLite needs a file that every process can open: sqlite:////absolute/file.db")
+    _refuse_network_file_system(Path(url.database))
+    # The most recently used connection is the one whose pages are in the processor's cache.
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=16, max_overflow=16, pool_use_lifo=True)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _open_postgres(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+
+
+def _refuse_network_file_system(path: Path) -> None:
+    kind = type_of_file_system(path.resolve(), read_mounts())
+    if is_network(kind):
+        raise DatabaseUnusable(
+            f"{path} is on a network file system ({kind}), which SQLite cannot share safely; use a local disk, or Postgres"
+        )
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        _switch_to_wal(connection)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Change the journal mode; SQLite answers BUSY here without waiting when another process does the same at once."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's words for an unusable database into ours. An integrity error is a bug, and stays as it is."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.ProgrammingError, sqlite3.OperationalError) as error:
+        cause = getattr(error, "orig", error)
+        if "no such table" in str(cause) or type(cause).__name__ == "UndefinedTable":
+            raise DatabaseBehind() from error
+        raise DatabaseUnusable(f"the database does not answer as it should ({cause}); see `forecastle doctor`") from error
+    except sa.exc.TimeoutError as error:
+        raise DatabaseUnusable("every connection to the database is in use; see `forecastle doctor`") from error

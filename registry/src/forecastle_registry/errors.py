@@ -1,0 +1,197 @@
+"""Every error that the registry raises on purpose: one small tree.
+
+RegistryError
+├── ModelNotFound
+├── VersionNotFound
+├── AliasNotFound         the model is there, the alias points at nothing
+├── NameRefused           no model or alias can have this name
+├── PluginMismatch        the model belongs to another plugin
+├── VersionArchived       the version may no longer go live
+├── NothingToRollBackTo
+├── StaleAlias            the alias moved since the caller looked
+├── NotPlainData          what was given cannot be stored
+├── ArtifactError
+│   ├── ArtifactMissing   the bytes are not there
+│   ├── ArtifactCorrupt   the bytes are not those that were stored
+│   └── ArtifactRefused   the bytes are whole, and not to be trusted
+├── SigningKeyUnusable
+└── DatabaseUnusable      unreachable, locked, full, or on a file system that cannot hold it
+    └── DatabaseBehind    its tables are not those of this release
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .aliases import Alias
+
+
+class RegistryError(Exception):
+    """The root: `code` is stable and machine-readable, the message says what to do next."""
+
+    code: ClassVar[str] = "registry-error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel from worker processes: the default would call the class with the message alone.
+        return _rebuild, (type(self), self.message), self.__dict__
+
+
+def _rebuild(kind: type[RegistryError], message: str) -> RegistryError:
+    error = kind.__new__(kind, message)
+    RegistryError.__init__(error, message)
+    return error
+
+
+class ModelNotFound(RegistryError):
+    """No model has this name."""
+
+    code = "model-not-found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"there is no model {model!r}; `forecastle models` lists those that there are")
+        self.model = model
+
+
+class VersionNotFound(RegistryError):
+    """The model has no version of this number."""
+
+    code = "version-not-found"
+
+    def __init__(self, model: str, number: int) -> None:
+        super().__init__(f"the model {model!r} has no version {number}; `forecastle versions {model}` lists those that it has")
+        self.model, self.number = model, number
+
+
+class AliasNotFound(RegistryError):
+    """The model has no such alias: nothing was ever promoted to it."""
+
+    code = "alias-not-found"
+
+    def __init__(self, model: str, alias: str) -> None:
+        super().__init__(
+            f"the model {model!r} has no version live as {alias!r}; promote one: `forecastle promote {model} N --alias {alias}`"
+        )
+        self.model, self.alias = model, alias
+
+
+class NameRefused(RegistryError):
+    """A model or an alias cannot have this name."""
+
+    code = "name-refused"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name[:80]!r} cannot be a name; use up to 100 letters (a-z, A-Z), digits, dots, dashes and underscores,"
+            " a letter or digit first"
+        )
+        self.name = name
+
+
+class PluginMismatch(RegistryError):
+    """The model belongs to another plugin than the one that was given."""
+
+    code = "plugin-mismatch"
+
+    def __init__(self, model: str, plugin: str, given: str) -> None:
+        super().__init__(f"the model {model!r} belongs to the plugin {plugin!r}, not to {given!r}; choose another model name")
+        self.model, self.plugin, self.given = model, plugin, given
+
+
+class VersionArchived(RegistryError):
+    """An archived version cannot go live."""
+
+    code = "version-archived"
+
+    def __init__(self, model: str, number: int) -> None:
+        super().__init__(f"version {number} of the model {model!r} is archived; choose one that is not")
+        self.model, self.number = model, number
+
+
+class NothingToRollBackTo(RegistryError):
+    """Below the live version there is none to go back to, or not the one that was asked for."""
+
+    code = "nothing-to-roll-back-to"
+
+    def __init__(self, model: str, alias: str, to: int | None) -> None:
+        wanted = "an earlier version" if to is None else f"version {to}"
+        super().__init__(f"{alias!r} of the model {model!r} has never left {wanted}; promote the version that should be live")
+        self.model, self.alias, self.to = model, alias, to
+
+
+class StaleAlias(RegistryError):
+    """The alias is not what the caller believed; `current` is what it is now, None when it points at nothing."""
+
+    code = "alias-stale"
+
+    def __init__(self, model: str, alias: str, current: Alias | None) -> None:
+        now = "points at nothing" if current is None else f"now points at version {current.live} (ETag {current.etag})"
+        super().__init__(f"{alias!r} of the model {model!r} has moved since you looked: it {now}; look again, then decide")
+        self.model, self.alias, self.current = model, alias, current
+
+
+class NotPlainData(RegistryError):
+    """A value holds something other than None, bool, int, float, str, lists, string-keyed dicts and (in a state) arrays."""
+
+    code = "not-plain-data"
+
+    def __init__(self, where: str, found: str) -> None:
+        super().__init__(f"{where} is {found}; convert it to plain data first (int(x), float(x), str(x), .tolist())")
+        self.where, self.found = where, found
+
+
+class ArtifactError(RegistryError):
+    """Something is wrong with an artifact; `digest` is its SHA-256 where that is known, else None."""
+
+    code = "artifact-error"
+
+    def __init__(self, message: str, digest: str | None = None) -> None:
+        super().__init__(message)
+        self.digest = digest
+
+
+class ArtifactMissing(ArtifactError):
+    """No artifact of this digest is stored."""
+
+    code = "artifact-missing"
+
+
+class ArtifactCorrupt(ArtifactError):
+    """The bytes do not have the digest under which they were stored."""
+
+    code = "artifact-corrupt"
+
+
+class ArtifactRefused(ArtifactError):
+    """The bytes are whole, yet hold more than plain data, exceed a limit, or are not signed by this installation."""
+
+    code = "artifact-refused"
+
+
+class SigningKeyUnusable(RegistryError):
+    """The file of the signing key cannot be read or made, or does not hold a key."""
+
+    code = "signing-key-unusable"
+
+
+class DatabaseUnusable(RegistryError):
+    """The database cannot be used: unreachable, locked, full, of an unknown kind, or on a network file system."""
+
+    code = "database-unusable"
+
+
+class DatabaseBehind(DatabaseUnusable):
+    """The database's tables are not those of this release; `found` and `expected` are revisions, None where unknown."""
+
+    code = "database-behind"
+
+    def __init__(self, found: str | None = None, expected: str | None = None) -> None:
+        super().__init__(
+            f"the database is at revision {found or 'none'}, this release needs {expected or 'a later one'}:"
+            " run `forecastle db upgrade`"
+        )
+        self.found, self.expected = found, expected

@@ -1,0 +1,46 @@
+"""The installation's signing key: made at first use, the same for every process that asks."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from .errors import SigningKeyUnusable
+
+KEY_BYTES = 32
+
+
+def signing_key(path: Path | str) -> bytes:
+    """Return the key that a file holds; make the file, of mode 600, when it is not there. Raises `SigningKeyUnusable`."""
+    path = Path(path)
+    try:
+        if not path.exists():
+            _make(path)
+        key = path.read_bytes()
+    except OSError as error:
+        raise SigningKeyUnusable(
+            f"the signing key {path} cannot be read or made ({error.strerror}); check FORECASTLE_SIGNING_KEY_FILE"
+        ) from error
+    if len(key) < KEY_BYTES:
+        raise SigningKeyUnusable(
+            f"the signing key {path} has {len(key)} bytes, fewer than {KEY_BYTES}; move it away, and a new one is made"
+        )
+    return key
+
+
+def _make(path: Path) -> None:
+    """Write the key aside, then link it to its name: that fails when another process was first, and never shows half a key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it of mode 600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(aside, path)
+    except FileExistsError:
+        pass  # the other process's key is the one
+    finally:
+        os.unlink(aside)

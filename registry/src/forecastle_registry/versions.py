@@ -1,0 +1,247 @@
+"""Registers a training as the next version of its model, in one transaction, and reads what was registered."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from .aliases import PRODUCTION, push_version
+from .artifacts import MAX_ARTIFACT_BYTES, check_size, digest_of, store_artifact
+from .engine import reading, writing
+from .errors import ModelNotFound, PluginMismatch, VersionNotFound
+from .events import log_event
+from .pages import Page, page_of
+from .plain import check_name, is_name, is_number, plain
+from .rows import insert_once, lock_model
+from .tables import alias_stack, models, versions
+
+PUBLISHABLE = (None, "converged")  # the verdicts with which a model's first version goes live by itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Training:
+    """What is known of a training before and after it is registered. Dicts and lists hold plain data."""
+
+    model: str
+    plugin: str
+    plugin_version: str
+    serializer: str
+    state_format: int
+    state_digest: str
+    signature: dict[str, Any]
+    parameters: dict[str, Any]
+    estimates: list[Any] = field(default_factory=list)
+    llf: float | None = None
+    criteria: dict[str, Any] = field(default_factory=dict)
+    candidates: list[Any] = field(default_factory=list)
+    verdict: str | None = None
+    accuracy: dict[str, Any] | None = None
+    lineage: dict[str, Any] = field(default_factory=dict)
+    notices: list[Any] = field(default_factory=list)
+    golden: dict[str, Any] = field(default_factory=dict)
+    parent: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewVersion(_Training):
+    """A training that is to become a version."""
+
+    artifact: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version(_Training):
+    """A registered training: immutable but for `archived_at`. Times are aware, in UTC."""
+
+    number: int
+    artifact_digest: str
+    artifact_size: int
+    created_at: datetime
+    archived_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSummary:
+    """A line of a model's history; `aliases` are those that it is live as."""
+
+    model: str
+    number: int
+    created_at: datetime
+    archived_at: datetime | None
+    plugin: str
+    plugin_version: str
+    serializer: str
+    artifact_size: int
+    parent: int | None
+    verdict: str | None
+    llf: float | None
+    parameters: dict[str, Any]
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A named thing that is served: `aliases` maps each to its live version, `latest` is the newest version."""
+
+    name: str
+    plugin: str
+    created_at: datetime
+    aliases: dict[str, int]
+    latest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version that was just registered, and whether it went live at once."""
+
+    version: Version
+    live: bool
+
+
+def register_version(
+    engine: sa.Engine,
+    new: NewVersion,
+    *,
+    promote: bool | None,
+    alias: str = PRODUCTION,
+    actor: str = "local",
+    reason: str | None = None,
+) -> Registered:
+    """Register a training as its model's next version, all of it or nothing, and promote it when that is wanted.
+
+    `promote=None` promotes a model's first version, unless its verdict is worse than `converged`. Numbers that are not
+    finite become None, as JSON has no word for them. Raises `PluginMismatch`, `NotPlainData`, `NameRefused`,
+    `ArtifactRefused` for one that is too large, or `VersionNotFound` for an unknown parent.
+    """
+    check_name(new.model)
+    check_name(alias)
+    check_size(len(new.artifact), None, MAX_ARTIFACT_BYTES)
+    training = {name: plain(getattr(new, name), name) for name in _TRAINING}
+    digest = digest_of(new.artifact)
+    with writing(engine) as connection:
+        version = _insert(connection, training, digest, new.artifact)
+        details = {name: getattr(version, name) for name in ("plugin", "artifact_digest", "state_digest", "parent")}
+        log_event(connection, actor, "register", model=version.model, version=version.number, reason=reason, details=details)
+        live = version.number == 1 and version.verdict in PUBLISHABLE if promote is None else promote
+        if live:
+            push_version(connection, version.model, version.number, alias=alias, actor=actor, reason=reason)
+    return Registered(version, live)
+
+
+def get_version(engine: sa.Engine, model: str, number: int) -> Version:
+    """Return all that is stored of one version. Raises `ModelNotFound` or `VersionNotFound`."""
+    columns = [versions.c[f.name] for f in fields(Version)]
+    query = sa.select(*columns).where(versions.c.model == model, versions.c.number == number)
+    with reading(engine) as connection:
+        row = connection.execute(query).mappings().first() if is_name(model) and is_number(number) else None
+        if row is None:
+            _check_model(connection, model)
+            raise VersionNotFound(model, number)
+    return Version(**row)
+
+
+def list_versions(engine: sa.Engine, model: str, *, before: int | None = None, limit: int = 50) -> Page[VersionSummary]:
+    """Return a model's versions, newest first; `before` is a number: go on below it. Raises `ModelNotFound`."""
+    columns = [versions.c[f.name] for f in fields(VersionSummary) if f.name != "aliases"]
+    query = sa.select(*columns).where(versions.c.model == model).order_by(versions.c.number.desc()).limit(limit + 1)
+    if before is not None:
+        query = query.where(versions.c.number < before)
+    with reading(engine) as connection:
+        _check_model(connection, model)
+        live = _live_versions(connection, [model]).get(model, {})
+        rows = connection.execute(query).mappings().all()
+    found = [VersionSummary(**row, aliases=tuple(a for a, n in live.items() if n == row["number"])) for row in rows]
+    return page_of(found, limit, lambda version: version.number)
+
+
+def list_models(engine: sa.Engine, *, after: str | None = None, limit: int = 50) -> Page[Model]:
+    """Return the models by name; `after` is a name: go on behind it."""
+    query = _MODELS.order_by(models.c.name).limit(limit + 1)
+    if after is not None:
+        query = query.where(models.c.name > after)
+    with reading(engine) as connection:
+        found = _read_models(connection, query)
+    return page_of(found, limit, lambda model: model.name)
+
+
+def get_model(engine: sa.Engine, name: str) -> Model:
+    """Return one model. Raises `ModelNotFound`."""
+    with reading(engine) as connection:
+        found = _read_models(connection, _MODELS.where(models.c.name == name)) if is_name(name) else []
+    if not found:
+        raise ModelNotFound(name)
+    return found[0]
+
+
+def version_count(engine: sa.Engine, model: str | None = None) -> int:
+    """Count the versions of one model, or of all."""
+    query = sa.select(sa.func.count()).select_from(versions)
+    if model is not None:
+        query = query.where(versions.c.model == model)
+    with reading(engine) as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+_TRAINING = tuple(f.name for f in fields(_Training))
+
+_MODELS = sa.select(
+    models.c.name,
+    models.c.plugin,
+    models.c.created_at,
+    sa.select(sa.func.max(versions.c.number)).where(versions.c.model == models.c.name).scalar_subquery().label("latest"),
+)
+
+
+def _insert(connection: sa.Connection, training: dict[str, Any], digest: str, content: bytes) -> Version:
+    model, parent = training["model"], training["parent"]
+    _claim_model(connection, model, training["plugin"])
+    latest = connection.execute(sa.select(sa.func.max(versions.c.number)).where(versions.c.model == model)).scalar() or 0
+    if parent is not None and not 0 < parent <= latest:
+        raise VersionNotFound(model, parent)
+    version = Version(
+        **training, number=latest + 1, artifact_digest=digest, artifact_size=len(content), created_at=datetime.now(UTC)
+    )
+    store_artifact(connection, digest, content)
+    connection.execute(versions.insert(), asdict(version))
+    return version
+
+
+def _claim_model(connection: sa.Connection, model: str, plugin: str) -> None:
+    """Hold the model's row, made when it is not there, so that two trainings get their numbers one after the other."""
+    try:
+        owner = lock_model(connection, model)
+    except ModelNotFound:
+        insert_once(connection, models, {"name": model, "plugin": plugin, "created_at": datetime.now(UTC)})
+        owner = lock_model(connection, model)
+    if owner != plugin:
+        raise PluginMismatch(model, owner, plugin)
+
+
+def _check_model(connection: sa.Connection, model: str) -> None:
+    if not is_name(model) or connection.execute(sa.select(models.c.name).where(models.c.name == model)).first() is None:
+        raise ModelNotFound(model)
+
+
+def _read_models(connection: sa.Connection, query: sa.Select[Any]) -> list[Model]:
+    rows = connection.execute(query).mappings().all()
+    live = _live_versions(connection, [row["name"] for row in rows])
+    return [Model(**row, aliases=live.get(row["name"], {})) for row in rows]
+
+
+def _live_versions(connection: sa.Connection, names: list[str]) -> dict[str, dict[str, int]]:
+    """Return what each alias of some models points at, by model and alias."""
+    below = alias_stack.alias("below")
+    same = (below.c.model == alias_stack.c.model) & (below.c.alias == alias_stack.c.alias)
+    top = sa.select(sa.func.max(below.c.position)).where(same).scalar_subquery()
+    query = (
+        sa.select(alias_stack.c.model, alias_stack.c.alias, alias_stack.c.version)
+        .where(alias_stack.c.model.in_(names), alias_stack.c.position == top)
+        .order_by(alias_stack.c.model, alias_stack.c.alias)
+    )
+    live: dict[str, dict[str, int]] = {}
+    for model, alias, version in connection.execute(query):
+        live.setdefault(model, {})[alias] = version
+    return live
