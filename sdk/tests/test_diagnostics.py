@@ -154,6 +154,15 @@ def test_dummies_and_counts_are_no_placeholders_and_no_growth(seed, rows, share)
     assert not [n for n in notices("accounting-identity", data) if "[t" in n.message]
 
 
+def test_unrelated_zero_one_columns_agree_within_rounding_yet_are_no_identity():
+    values = (np.random.default_rng(6).random((ROWS, 5)) < 0.5).astype(float)
+    assert not notices("accounting-identity", dataset(**{f"x{j}": column for j, column in enumerate(values.T)}))
+
+
+def test_noise_with_hardly_more_rows_than_columns_is_not_called_collinear():
+    assert not notices("collinear-exog", dataset(Index("integer", 11), **noise(rows=12, width=10)))
+
+
 def test_no_exog_one_column_and_few_rows_give_no_notice():
     endog = np.arange(10.0)[:, None]
     assert exog_notices(Dataset(endog, ("y",), QUARTERS)) == ()
