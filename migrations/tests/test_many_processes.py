@@ -1,0 +1,46 @@
+"""Several processes that upgrade one fresh file at once do not race."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import sqlalchemy as sa
+from forecastle_registry.engine import current_revision, open_engine
+
+PROCESSES = 6
+
+# Each waits for the same file to appear, so that they start together however long Python takes to import.
+UPGRADE = """
+import sys, time
+from pathlib import Path
+from alembic import command
+from alembic.config import Config
+from forecastle_registry.engine import open_engine
+
+url, ready, go = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+config = Config()
+config.set_main_option("script_location", "forecastle_migrations:")
+config.attributes["engine"] = open_engine(url)
+ready.touch()
+while not go.exists():
+    time.sleep(0.001)
+command.upgrade(config, "head")
+"""
+
+
+def test_processes_that_upgrade_one_fresh_file_at_once_all_succeed(tmp_path: Path):
+    url, go = f"sqlite:///{tmp_path}/registry.db", tmp_path / "go"
+    readies = [tmp_path / f"ready-{i}" for i in range(PROCESSES)]
+    started = [
+        subprocess.Popen([sys.executable, "-c", UPGRADE, url, ready, go], stderr=subprocess.PIPE, text=True)
+        for ready in readies
+    ]
+    while not all(ready.exists() for ready in readies):
+        assert all(process.poll() is None for process in started)
+    go.touch()
+    complaints = [process.communicate(timeout=60)[1] for process in started]
+    assert [(process.returncode, text) for process, text in zip(started, complaints, strict=True)] == [(0, "")] * PROCESSES
+    engine = open_engine(url)
+    assert current_revision(engine) == "0002"
+    assert "events" in sa.inspect(engine).get_table_names()
+    engine.dispose()
