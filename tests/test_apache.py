@@ -1,0 +1,89 @@
+"""docker/httpd.conf under the real Apache: what it promises any application, and Forecastle behind it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.apache import Apache, prepare_directory, processes_of, require_apache, serving, stop
+from tests.asking import ask
+
+ECHO = '''\
+"""Answers with what an application can see from behind this Apache."""
+import json, os, sys
+import numpy
+
+def application(environ, start_response):
+    seen = {
+        "authorization": environ.get("HTTP_AUTHORIZATION"),
+        "environment": os.environ.get("FORECASTLE_HOME"),
+        "encoding": sys.getfilesystemencoding(),
+        "prefix": sys.prefix,
+        "processes": environ["mod_wsgi.process_group"],
+        "path": environ["PATH_INFO"],
+        "product": float((numpy.ones((64, 64)) @ numpy.ones((64, 64)))[0, 0]),
+    }
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(seen).encode()]
+'''
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    require_apache()
+    with prepare_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def echo(directory: Path) -> Iterator[Apache]:
+    with serving(directory, {"FORECASTLE_HOME": "/here"}, app=make_echo(directory)) as apache:
+        yield apache
+
+
+def make_echo(directory: Path) -> Path:
+    app = directory / "echo"
+    app.mkdir()
+    (app / "forecastle.wsgi").write_text(ECHO)
+    return app
+
+
+def test_numpy_works_behind_apache(echo: Apache) -> None:
+    assert ask(echo.url)["product"] == 64
+
+
+def test_the_application_runs_in_daemon_processes_of_this_virtual_environment(echo: Apache) -> None:
+    seen = ask(echo.url)
+    assert (seen["processes"], seen["prefix"]) == ("forecastle", sys.prefix)
+
+
+def test_settings_in_the_environment_of_apache_reach_the_application(echo: Apache) -> None:
+    assert ask(echo.url)["environment"] == "/here"
+
+
+def test_the_authorization_header_reaches_the_application(echo: Apache) -> None:
+    assert ask(echo.url, headers={"Authorization": "Bearer key"})["authorization"] == "Bearer key"
+
+
+def test_an_encoded_slash_is_the_applications_to_judge(echo: Apache) -> None:
+    assert ask(f"{echo.url}/models/us%2Fmacro")["path"] == "/models/us/macro"
+
+
+def test_a_long_query_reaches_the_application(echo: Apache) -> None:
+    assert ask(f"{echo.url}/?unemp={','.join(['4.25'] * 4000)}")["path"] == "/"
+
+
+def test_files_are_read_as_utf_8(echo: Apache) -> None:
+    assert ask(echo.url)["encoding"] == "utf-8"
+
+
+def test_a_graceful_stop_leaves_no_process() -> None:
+    require_apache()
+    with prepare_directory() as directory:
+        app = make_echo(directory)
+        with serving(directory, {}, app=app) as apache:
+            assert len(processes_of(apache)) >= 4  # Apache, its child that talks to clients, two daemon processes
+            stop(apache)
+            assert apache.process.returncode == 0
+            assert processes_of(apache) == []
