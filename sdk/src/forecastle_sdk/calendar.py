@@ -6,6 +6,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -58,7 +59,7 @@ class Index:
         if self.freq is None:
             return _tabled(self, k, horizon)
         try:
-            return _written(self.last, frequency(self.freq), self.zone, range(k + 1, k + horizon + 1))
+            return list(_written(self.last, self.freq, self.zone, k, horizon))
         except (ValueError, OverflowError):
             raise HorizonError(
                 f"steps {k + 1} to {k + horizon} after {self.last} leave the years 1 to 9999; ask for fewer",
@@ -75,7 +76,7 @@ class Index:
             return self
         last = self.at(rows)
         if self.kind == "time" and self.freq is None and self.last not in self.table:
-            return replace(self, last=last, table=(str(self.last), *self.table))
+            return replace(self, last=last, table=(str(self.last), *self.table))  # so that `last` can be come back to
         return replace(self, last=last)
 
     def position(self, text: str | int) -> int | None:
@@ -127,14 +128,16 @@ class Index:
 
 
 def _check_integer(index: Index) -> None:
-    if isinstance(index.last, (bool, str, float)) or index.freq or index.zone or index.table:
-        raise DataError(
-            f"an integer index has an integer as `last` (here {index.last!r}), and no freq, zone or table", code="index-invalid"
-        )
-    object.__setattr__(index, "last", operator.index(index.last))
-    object.__setattr__(index, "step", operator.index(index.step))
-    if index.step < 1:
-        raise DataError(f"the integer index has the step {index.step}; expected at least 1", code="index-invalid")
+    try:
+        last, step = operator.index(index.last), operator.index(index.step)  # type: ignore[arg-type]  # a text is refused here
+    except TypeError:
+        raise DataError(f"the integer index has last {index.last!r} and step {index.step!r}", code="index-invalid") from None
+    if index.freq is not None or index.zone is not None or index.table:
+        raise DataError("an integer index has no frequency, no zone and no table", code="index-invalid")
+    if step < 1:
+        raise DataError(f"the integer index has the step {step}; expected at least 1", code="index-invalid")
+    object.__setattr__(index, "last", last)
+    object.__setattr__(index, "step", step)
 
 
 def _checked_time(index: Index) -> dict[str, Any]:
@@ -146,7 +149,7 @@ def _checked_time(index: Index) -> dict[str, Any]:
     rhythm = frequency(index.freq)
     last = _read(index, index.last)
     if rhythm.rule is not None and rhythm.rule.number(last.date()) is None:
-        fits = " or ".join(repr(name) for name in list(fitting(last.date(), rhythm.multiple))[:2])
+        fits = " or ".join(repr(name) for name in list(fitting(last.date(), rhythm))[:2])
         raise DataError(
             f"{index.last} is no date of the frequency {rhythm.spelling!r}; it is one of {fits}", code="index-off-frequency"
         )
@@ -171,14 +174,14 @@ def _read(index: Index, text: object) -> datetime:
     """Return a stamp in the index's zone. Raises `DataError`."""
     if not isinstance(text, str):
         raise DataError(f"the stamp {text!r} is not a text; expected ISO 8601, as '2004-04-01'", code="index-invalid")
+    where = None if index.zone is None else zone(index.zone)
     try:
         stamp = moment(text)
-    except ValueError:
-        raise DataError(
-            f"the stamp {text!r} is not understood; expected ISO 8601, as '2004-04-01'", code="index-invalid"
-        ) from None
-    if index.zone is not None:
-        return in_zone(stamp, zone(index.zone))
+        if where is not None:
+            return in_zone(stamp, where)
+    except (ValueError, OverflowError):
+        what = f"the stamp {text!r} is not understood; expected ISO 8601, as '2004-04-01'"
+        raise DataError(what, code="index-invalid") from None
     if stamp.tzinfo is not None:
         raise DataError(f"the stamp {text!r} has an offset, but the index has no zone; name it", code="index-invalid")
     return stamp
@@ -206,12 +209,14 @@ def _tabled(index: Index, k: int, horizon: int) -> list[str]:
     return list(stamps[start : start + horizon])
 
 
-def _written(last: str, rhythm: Frequency, where: str | None, steps: range) -> list[str]:
+@lru_cache(maxsize=128)  # one question is asked again and again: the next steps of a version that is served
+def _written(last: str, freq: str, where: str | None, k: int, horizon: int) -> list[str]:
     """Return the stamps of these steps after `last`, which is in its one spelling."""
     stamp = datetime.fromisoformat(last)
     if where is not None:
         stamp = in_zone(stamp, zone(where))
-    rule, multiple = rhythm.rule, rhythm.multiple
+    rhythm = frequency(freq)
+    rule, multiple, steps = rhythm.rule, rhythm.multiple, range(k + 1, k + horizon + 1)
     if rule is None:
         return _elapsed(stamp, (rhythm.length or DAY) * multiple, steps)
     number = rule.number(stamp.date()) or 0
@@ -250,7 +255,6 @@ def _counted(index: Index, rhythm: Frequency, stamp: datetime) -> int | None:
         apart = _instant(stamp) - _instant(last)
         steps, off = divmod(apart, (rhythm.length or DAY) * rhythm.multiple)
         return None if off else steps
-    # A time that the clock skipped may have moved to another day's number; it is one that lies at most a day away.
     number, start = rhythm.rule.number(stamp.date()), rhythm.rule.number(last.date())
     if number is None or start is None:
         return None
@@ -271,7 +275,7 @@ def _tabled_position(index: Index, stamp: datetime | None) -> int | None:
 def _of_period(rhythm: Frequency, named: Period, last: datetime) -> datetime | None:
     """Return the one stamp in a period, at the time of day of `last`; None when there is none, or more than one."""
     rule = rhythm.rule
-    if not isinstance(rule, Months) or named.months < rule.every:
+    if not isinstance(rule, Months):
         return None
     if named.months == 3 and not rhythm.spelling.endswith(("QS-JAN", "QE-DEC")):
         return None  # 2009Q4 of another fiscal year may be any of two quarters

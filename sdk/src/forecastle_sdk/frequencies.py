@@ -171,6 +171,7 @@ def _last_weekday(year: int, month: int) -> int:
     return days - max((first + days - 1) % 7 - 4, 0)
 
 
+@lru_cache(maxsize=32)  # equal rules are to be equal
 def _day(number: int) -> Callable[[int, int], int]:
     return lambda year, month: number
 
@@ -253,10 +254,12 @@ def _months(name: str, anchor: str | None) -> tuple[str, Rule]:
     return f"{name}-{MONTHS[shown]}", Months(every, month, edges[edge])
 
 
-def fitting(day: date, multiple: int) -> Iterator[str]:
-    """Yield the spellings of weeks, months, quarters and years that have `day` among their dates, to suggest one."""
+def fitting(day: date, instead_of: Frequency) -> Iterator[str]:
+    """Yield the spellings of frequencies that have `day` among their dates, those of the same length first."""
     month, weekday = MONTHS[day.month - 1], WEEKDAYS[day.weekday()]
-    for name in (f"QS-{month}", f"QE-{month}", "MS", "ME", f"YS-{month}", f"YE-{month}", f"W-{weekday}", "B", "D"):
-        found = frequency(_spelled(multiple, name))
+    names = [f"QS-{month}", f"QE-{month}", "MS", "ME", f"YS-{month}", f"YE-{month}", f"W-{weekday}", "B", "D"]
+    unit = instead_of.spelling.lstrip("0123456789")[0]
+    for name in sorted(names, key=lambda name: name[0] != unit):
+        found = frequency(_spelled(instead_of.multiple, name))
         if found.rule is not None and found.rule.number(day) is not None:
             yield found.spelling
