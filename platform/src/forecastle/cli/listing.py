@@ -1,0 +1,132 @@
+"""`forecastle models`, `forecastle versions` and `forecastle plugins`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from forecastle_registry.versions import get_model, get_version, list_models, list_versions
+
+from ..describing import model_document, plugin_document, version_document
+from .installation import Installation
+from .output import as_json, print_json, print_table
+
+MANY = 500
+
+
+@click.command()
+@as_json
+def models(json_: bool) -> None:
+    """List the models, and what is live."""
+    engine = Installation.here().engine
+    found, after = [], None
+    while True:
+        page = list_models(engine, after=after, limit=MANY)
+        found += page.items
+        if (after := page.next) is None:
+            break
+    if json_:
+        print_json({"items": [model_document(model) for model in found], "next": None})
+        return
+    if not found:
+        click.echo("There is no model yet; `forecastle train --help` shows how to make one.")
+        return
+    live = [", ".join(f"{alias} {number}" for alias, number in model.aliases.items()) or "nothing" for model in found]
+    rows = [(model.name, model.plugin, lives, model.latest) for model, lives in zip(found, live, strict=True)]
+    print_table(("model", "plugin", "live", "latest"), rows)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("number", type=click.IntRange(1), required=False)
+@as_json
+def versions(model: str, number: int | None, json_: bool) -> None:
+    """List the versions of MODEL, newest first, or everything about version NUMBER."""
+    engine = Installation.here().engine
+    if number is not None:
+        document = version_document(get_version(engine, model, number))
+        print_json(document) if json_ else _print_version(document)
+        return
+    get_model(engine, model)
+    page = list_versions(engine, model, limit=MANY)
+    if json_:
+        print_json({"items": [version_document(version) for version in page.items], "next": page.next})
+        return
+    rows = [
+        (
+            v.number,
+            f"{v.created_at:%Y-%m-%d %H:%M}",
+            v.verdict,
+            v.llf,
+            v.serializer,
+            v.artifact_size,
+            v.parent,
+            ", ".join(v.aliases),
+        )
+        for v in page.items
+    ]
+    print_table(("version", "made (UTC)", "verdict", "llf", "serializer", "bytes", "parent", "live as"), rows)
+
+
+def _print_version(document: dict[str, Any]) -> None:
+    index = document["signature"]["index"]
+    rows: list[tuple[str, Any]] = [
+        ("model", document["model"]),
+        ("version", document["number"]),
+        ("made", document["created_at"]),
+        ("plugin", f"{document['plugin']} {document['plugin_version']}"),
+        ("verdict", document["verdict"]),
+        ("log-likelihood", document["llf"]),
+        ("parameters", ", ".join(f"{name}={value}" for name, value in document["parameters"].items())),
+        ("endog", ", ".join(document["signature"]["endog"])),
+        ("exog", ", ".join(column["name"] for column in document["signature"]["exog"]) or "none"),
+        ("rows", f"{document['signature']['nobs']} until {index['last']} ({index['freq'] or index['kind']})"),
+        (
+            "artifact",
+            f"{document['artifact_size']} bytes, {document['serializer']}, sha256 {document['artifact_digest'][:16]}…",
+        ),
+        ("parent", document["parent"]),
+    ]
+    print_table(("", ""), [(name, str("–" if value is None else value)) for name, value in rows])
+    if document["estimates"]:
+        click.echo()
+        estimates = [(e["name"], e["value"], e["std_error"]) for e in document["estimates"]]
+        print_table(("estimate", "value", "std. error"), estimates)
+    for notice in document["notices"]:
+        click.echo(f"Notice ({notice['code']}): {notice['message']}")
+    click.echo("Everything else, accuracy and lineage among it: the same command with --json.")
+
+
+@click.command()
+@click.argument("name", required=False)
+@as_json
+def plugins(name: str | None, json_: bool) -> None:
+    """List the installed plugins, or describe the plugin NAME with its parameters."""
+    catalogue = Installation.here().catalogue
+    if name is not None:
+        document = plugin_document(catalogue.get(name))
+        print_json(document) if json_ else _print_plugin(document)
+        return
+    documents = [plugin_document(plugin) for plugin in catalogue]
+    if json_:
+        print_json({"items": documents, "next": None})
+        return
+    rows = [(d["name"], d["version"], "yes" if d["usable"] else f"no: {d['problem']}", d["title"]) for d in documents]
+    print_table(("plugin", "version", "usable", ""), rows)
+
+
+def _print_plugin(document: dict[str, Any]) -> None:
+    click.echo(f"{document['name']} {document['version']} ({document['distribution']})")
+    if not document["usable"]:
+        click.echo(f"It cannot be used: {document['problem']}")
+        return
+    click.echo(f"{document['title']}. {document['description']}")
+    click.echo(f"Capabilities: {', '.join(document['capabilities']) or 'none beyond forecasting'}\n")
+    rows = []
+    for name, schema in document["parameters"]["properties"].items():
+        kind = schema.get("type", "any")
+        rows.append(
+            (name, kind if isinstance(kind, str) else kind[0], str(schema.get("default", "–")), schema.get("description", ""))
+        )
+    print_table(("--set", "type", "default", ""), rows)

@@ -1,0 +1,105 @@
+"""`forecastle serve` and `forecastle db upgrade`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from ..database import open_database
+from ..database import upgrade as upgrade_database
+from ..errors import PlatformError
+from ..settings import Settings, settings_from
+
+SLACK = 1000**2  # the application answers what is a little too large, with a problem; waitress cuts the rest off
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to bind to.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="The port; 0 takes a free one.")
+@click.option(
+    "--threads", default=4, show_default=True, type=click.IntRange(1, 64), help="How many requests are answered at once."
+)
+@click.option("--no-worker", is_flag=True, help="Start no worker for jobs beside the server; in this release there is none.")
+def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
+    """Serve every model over HTTP, until Ctrl-C. Nothing is trained here."""
+    from waitress.server import create_server  # here, so that the other commands start faster
+
+    from ..http import create_app
+    from ..http.access import is_loopback
+
+    settings = settings_from(os.environ)
+    _migrate_embedded(settings)
+    app = create_app(settings, loopback=is_loopback(host))
+    try:
+        server = create_server(
+            app,
+            host=host,
+            port=port,
+            threads=threads,
+            ident="",
+            max_request_body_size=settings.max_upload + SLACK,
+            clear_untrusted_proxy_headers=True,
+        )
+    except OSError as error:
+        raise PlatformError(
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what is there, or choose another --port"
+        ) from None
+    signal.signal(signal.SIGTERM, _stop)
+    _announce(settings, host, server.effective_port if hasattr(server, "effective_port") else port)
+    try:
+        server.run()
+    finally:
+        server.close()
+        click.echo("Stopped.")
+
+
+def _migrate_embedded(settings: Settings) -> None:
+    """Bring an SQLite database up to date: it belongs to this server. Any other is migrated by `forecastle db upgrade`."""
+    if settings.database_url.startswith("sqlite"):
+        upgrade_database(open_database(settings))
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _announce(settings: Settings, host: str, port: int) -> None:
+    name = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
+    address = f"http://{name}:{port}"
+    lines = ["", f"Forecastle serves on {address}"]
+    lines += [f"  {address}/apidocs" + " " * 24 + "the platform"]
+    lines += [f"  {address}/models/{model}/docs".ljust(len(address) + 34) + f"the model {model}" for model in _models(settings)]
+    lines += [
+        "",
+        "For the command line, in another terminal:",
+        f"  export FORECASTLE_HOME={settings.home}",
+        "",
+        "Ctrl-C stops it.",
+    ]
+    click.echo("\n".join(lines))
+
+
+def _models(settings: Settings) -> list[str]:
+    from forecastle_registry.versions import list_models
+
+    return [model.name for model in list_models(open_database(settings), limit=5).items]
+
+
+@click.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database's tables to this release's revision. Safe to run from several processes at once."""
+    before, after = upgrade_database(open_database(settings_from(os.environ)))
+    if before == after:
+        click.echo(f"The database is up to date (revision {after}).")
+    else:
+        click.echo(f"The database went from revision {before or 'none'} to {after}.")

@@ -1,0 +1,159 @@
+"""`forecastle train`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from forecastle_registry.versions import Registered
+
+from ..describing import version_document
+from ..registering import SERIALIZERS
+from ..training.loading import load_data
+from ..training.samples import SAMPLES
+from ..training.service import Training
+from ..training.service import train as run_training
+from .installation import ACTOR, Installation
+from .output import as_json, print_json, print_table, progress_report
+
+
+def columns(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Split a comma-separated list of columns."""
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    doubled = [name for name in names if names.count(name) > 1]
+    if doubled:
+        raise click.BadParameter(f"{doubled[0]!r} is named twice", context, parameter)
+    return names
+
+
+def assignments(context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    """Read NAME=VALUE pairs."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{pair!r} is no NAME=VALUE", context, parameter)
+        if name in values:
+            raise click.BadParameter(f"{name!r} is set twice", context, parameter)
+        values[name] = value
+    return values
+
+
+@click.command()
+@click.argument("model")
+@click.option("--plugin", required=True, help="The kind of model; `forecastle plugins` lists what is installed.")
+@click.option("--data", required=True, metavar="FILE|SAMPLE", help=f"A CSV or Excel file, or a sample: {', '.join(SAMPLES)}.")
+@click.option("--endog", required=True, callback=columns, metavar="A,B", help="The columns to forecast.")
+@click.option(
+    "--exog", callback=columns, metavar="C,D", help="Columns whose future values will be given. Without it there are none."
+)
+@click.option("--time", metavar="COLUMN", help="The column of the times, unless its name says so.")
+@click.option("--freq", metavar="FREQ", help="The frequency in pandas' spelling (QS-JAN, MS, D, h), unless it can be inferred.")
+@click.option(
+    "--set",
+    "parameters",
+    multiple=True,
+    callback=assignments,
+    metavar="NAME=VALUE",
+    help="A parameter of the plugin or of the training; `forecastle plugins NAME` lists them.",
+)
+@click.option(
+    "--serializer", type=click.Choice(SERIALIZERS), default="skops", show_default=True, help="How the artifact is written."
+)
+@click.option(
+    "--promote",
+    is_flag=True,
+    default=None,
+    help="Make the version live, whatever its verdict. A model's first version goes live by itself when it converged.",
+)
+@as_json
+def train(
+    model: str,
+    plugin: str,
+    data: str,
+    endog: tuple[str, ...],
+    exog: tuple[str, ...],
+    time: str | None,
+    freq: str | None,
+    parameters: dict[str, str],
+    serializer: str,
+    promote: bool | None,
+    json_: bool,
+) -> None:
+    """Train MODEL on data and register it as its next version.
+
+    The last tenth of the rows measures accuracy and never chooses anything; then what was found is fitted again on all rows
+    (--set test_size=0 and --set refit=false change that).
+
+    \b
+    Example:
+      forecastle train sales --plugin arima --data sales.csv --endog sold --set order=1,1,1
+    """
+    here = Installation.here()
+    engine = here.engine
+    training = Training(
+        model=model,
+        plugin=plugin,
+        data=load_data(data, endog, exog, time=time, freq=freq),
+        parameters=parameters,
+        serializer=serializer,
+        promote=promote,
+        actor=ACTOR,
+    )
+    with progress_report() as report:
+        registered = run_training(engine, here.catalogue, here.settings, training, report)
+    if json_:
+        print_json({**version_document(registered.version), "live": registered.live})
+    else:
+        _print_summary(registered)
+
+
+def _print_summary(registered: Registered) -> None:
+    version = registered.version
+    live = (
+        "live as production"
+        if registered.live
+        else f"not live; `forecastle promote {version.model} {version.number}` makes it so"
+    )
+    click.echo(f"{version.model} version {version.number} is registered, {live}.")
+    llf = "" if version.llf is None else f", log-likelihood {version.llf:.2f}"
+    verdict = "" if version.verdict is None else f"Verdict: {version.verdict}{llf}. "
+    chosen = ", ".join(
+        f"{name} {value}" for name, value in version.parameters.items() if name in ("order", "seasonal_order", "trend")
+    )
+    click.echo(f"{verdict}{chosen}".strip())
+    _print_candidates(version.candidates)
+    if version.accuracy:
+        _print_accuracy(version.accuracy)
+    for notice in version.notices:
+        click.echo(f"Notice ({notice['code']}): {notice['message']}")
+
+
+def _print_candidates(candidates: list[dict[str, Any]]) -> None:
+    if len(candidates) < 2:
+        return
+    names = list(candidates[0]["criteria"])
+    rows = [
+        (c["order"], c["verdict"], c["llf"], *(c["criteria"].get(name) for name in names), round(c["seconds"], 2))
+        for c in candidates
+    ]
+    click.echo()
+    print_table(("order", "verdict", "llf", *names, "seconds"), rows, title=f"What was tried (n {candidates[0]['nobs']})")
+
+
+def _print_accuracy(accuracy: dict[str, Any]) -> None:
+    rows = []
+    for forecasts in accuracy["forecasts"]:
+        for column, by_horizon in forecasts["columns"].items():
+            for row in (by_horizon[0], by_horizon[-1]) if len(by_horizon) > 1 else by_horizon:
+                covered = [
+                    None if row[f"coverage_{level}"] is None else f"{100 * row[f'coverage_{level}']:.0f} %"
+                    for level in (80, 95)
+                ]
+                rows.append((column, forecasts["label"], row["horizon"], row["rmse"], row["mae"], row["mase"], *covered))
+    rows.sort(key=lambda row: (row[0], row[2]))
+    title = f"Accuracy on {accuracy['test_rows']} rows from {accuracy['from']}, {accuracy['origins']} rolling origins"
+    click.echo()
+    print_table(("column", "forecast", "horizon", "RMSE", "MAE", "MASE", "in 80 %", "in 95 %"), rows, title=title)
+    click.echo()

@@ -1,0 +1,56 @@
+"""Models, versions and plugins as JSON, the same for the HTTP answers and for `--json` at the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from forecastle_registry.pages import Page
+from forecastle_registry.versions import Model, Version, VersionSummary
+
+from .parameters import json_schema
+from .plugins import InstalledPlugin
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """Return a time as RFC 3339 in UTC; None stays None."""
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def page(found: Page[Any], describe: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """Return a page of the registry as `{items, next}`."""
+    return {"items": [describe(item) for item in found.items], "next": found.next}
+
+
+def model_document(model: Model) -> dict[str, Any]:
+    """Return a model as JSON."""
+    return {**asdict(model), "created_at": time_text(model.created_at)}
+
+
+def version_document(version: Version | VersionSummary, aliases: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return a version, or its line in a listing, as JSON; `aliases` are those that it is live as."""
+    document = asdict(version)
+    if aliases is not None:
+        document["aliases"] = list(aliases)
+    document["created_at"] = time_text(version.created_at)
+    document["archived_at"] = time_text(version.archived_at)
+    return document
+
+
+def plugin_document(installed: InstalledPlugin) -> dict[str, Any]:
+    """Return an installed plugin as JSON; what is not known of an unusable one is null."""
+    plugin = installed.plugin
+    return {
+        "name": installed.name,
+        "title": plugin.title if plugin else None,
+        "description": plugin.description if plugin else None,
+        "version": installed.version,
+        "distribution": installed.distribution,
+        "contract": plugin.contract if plugin else None,
+        "capabilities": sorted(map(str, plugin.capabilities)) if plugin else [],
+        "parameters": json_schema(plugin.parameters) if plugin else None,
+        "usable": installed.usable,
+        "problem": installed.problem,
+    }

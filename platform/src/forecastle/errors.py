@@ -1,0 +1,86 @@
+"""What the platform itself refuses, beside the errors of the sdk and of the registry.
+
+PlatformError
+├── SettingsError         a setting cannot be understood, or is not supported
+├── DuplicatePlugin       two distributions offer a plugin of one name
+├── PluginUnknown         no such plugin is installed
+├── PluginUnavailable     the plugin of a model is gone, or is not usable
+├── TargetRefused         a version that must not go live
+├── GoldenMismatch        a loaded version does not reproduce its golden forecast
+├── NotAcceptable         no answer can be had in the form that was asked for
+├── UnreadableTable       an uploaded file is no table that can be read
+└── AccessRefused         a foreign Host or Origin, or an address that is not open
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from forecastle_sdk.errors import Problem
+
+
+class PlatformError(Exception):
+    """The root: a stable `reason` code, a message that says what to do next, and `problems` that say where."""
+
+    code: ClassVar[str] = "platform-error"
+
+    def __init__(self, message: str, *, code: str | None = None, problems: Iterable[Problem] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = code or type(self).code
+        self.problems = tuple(problems)
+
+
+class SettingsError(PlatformError):
+    """A setting cannot be understood, or asks for what this version does not do."""
+
+    code = "settings-invalid"
+
+
+class DuplicatePlugin(PlatformError):
+    """Two distributions offer a plugin of the same name; one must be uninstalled."""
+
+    code = "plugin-duplicate"
+
+
+class PluginUnknown(PlatformError):
+    """No plugin of that name is installed."""
+
+    code = "plugin-not-found"
+
+
+class PluginUnavailable(PlatformError):
+    """The plugin that a model needs is not installed, or cannot be used."""
+
+    code = "plugin-unavailable"
+
+
+class GoldenMismatch(PlatformError):
+    """A version was loaded, and its forecast is not the one recorded at training: it is not served."""
+
+    code = "golden-mismatch"
+
+
+class TargetRefused(PlatformError):
+    """A version must not go live: it cannot be loaded, or does not reproduce its golden forecast."""
+
+    code = "target-refused"
+
+
+class NotAcceptable(PlatformError):
+    """The client accepts none of the forms in which this answer can be had."""
+
+    code = "not-acceptable"
+
+
+class UnreadableTable(PlatformError):
+    """A file is empty, binary, without a header, or of a kind that is not read here."""
+
+    code = "file-unreadable"
+
+
+class AccessRefused(PlatformError):
+    """The request comes from a page of another site, or under a foreign host name, or needs a key."""
+
+    code = "access-refused"

@@ -1,0 +1,82 @@
+"""Builds the application: configuration, then services, then what is asked before and after each request, then blueprints."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+import flask
+
+from .. import __version__
+from ..database import open_database, require_current
+from ..plugins import Catalogue, discover
+from ..serving.forecasts import Forecasting
+from ..settings import Settings
+from . import catalogue as catalogue_views
+from . import changes, forecasts, health, pages, problems
+from .access import check_origin, require_open
+from .blueprints import Api
+from .replies import OrjsonProvider
+from .services import EXTENSION, Services
+
+log = logging.getLogger(__name__)
+
+# Swagger UI sets style attributes; everything else comes from this package.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; frame-ancestors 'none'"
+)
+
+
+def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue | None = None) -> flask.Flask:
+    """Return the WSGI application. `loopback` says that the server is bound to this machine's own address.
+
+    Raises `AccessRefused` where others could reach it without a key, `DatabaseBehind` where `forecastle db upgrade` is due,
+    and `DuplicatePlugin`.
+    """
+    require_open(settings, loopback=loopback)
+    app = flask.Flask("forecastle", static_folder="static", template_folder="templates")
+    app.json = OrjsonProvider(app)
+    app.config.update(
+        API_TITLE="Forecastle",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        API_SPEC_OPTIONS=Api.OPTIONS,
+        MAX_CONTENT_LENGTH=settings.max_upload,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    engine = open_database(settings)
+    require_current(engine)
+    found = discover() if plugins is None else plugins
+    app.extensions[EXTENSION] = Services(settings, engine, found, Forecasting(engine, found, settings))
+    app.before_request(_begin)
+    app.after_request(_finish)
+    problems.register(app)
+    api = Api(app)
+    for blueprint in (
+        forecasts.blueprint,
+        catalogue_views.models,
+        changes.observations,
+        changes.admin,
+        catalogue_views.plugins,
+        health.blueprint,
+    ):
+        api.register_blueprint(blueprint)
+    app.register_blueprint(pages.blueprint)
+    log.warning("open: no key has been created, so whoever reaches this address may do everything")
+    return app
+
+
+def _begin() -> None:
+    flask.g.request_id = secrets.token_hex(8)
+    check_origin()
+
+
+def _finish(response: flask.Response) -> flask.Response:
+    response.headers["X-Request-ID"] = flask.g.get("request_id", "")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.mimetype == "text/html":
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Referrer-Policy"] = "same-origin"
+    return response

@@ -1,0 +1,92 @@
+"""`/plugins`, `/models` and their versions: what is there to be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+
+from forecastle_registry.versions import Model, get_model, get_version, list_models, list_versions
+
+from ..describing import model_document, page, plugin_document, version_document
+from .access import Role, needs
+from .blueprints import Blueprint
+from .problems import RequestRefused
+from .schemas import MAX_INTEGER, ModelSchema, PageSchema, PluginSchema, VersionSchema, VersionSummarySchema, page_of
+from .services import services
+
+plugins = Blueprint("plugins", __name__, url_prefix="/plugins", description="What is installed")
+models = Blueprint("models", __name__, url_prefix="/models", description="What is served, and its history")
+
+NUMBER = f"<int(max={MAX_INTEGER}):number>"
+
+
+@plugins.route("")
+@plugins.response(200, page_of(PluginSchema, "PluginPage"))
+@needs(Role.READER)
+def list_plugins() -> dict[str, Any]:
+    """List the installed plugins, also those that cannot be used, with the reason."""
+    return {"items": [plugin_document(plugin) for plugin in services().catalogue], "next": None}
+
+
+@plugins.route("/<string:plugin>")
+@plugins.response(200, PluginSchema)
+@needs(Role.READER)
+def get_plugin(plugin: str) -> dict[str, Any]:
+    """Describe one plugin, with the parameters that a training accepts."""
+    return plugin_document(services().catalogue.get(plugin))
+
+
+@models.route("")
+@models.arguments(PageSchema, location="query")
+@models.response(200, page_of(ModelSchema, "ModelPage"))
+@needs(Role.READER)
+def list_all(query: dict[str, Any]) -> dict[str, Any]:
+    """List the models that are served, by name."""
+    return page(list_models(services().engine, after=query.get("after"), limit=query["limit"]), _with_links)
+
+
+@models.route("/<string:model>")
+@models.response(200, ModelSchema)
+@needs(Role.READER)
+def get_one(model: str) -> dict[str, Any]:
+    """Describe one model: its plugin, and what each alias points at."""
+    return _with_links(get_model(services().engine, model))
+
+
+@models.route("/<string:model>/versions")
+@models.arguments(PageSchema, location="query")
+@models.response(200, page_of(VersionSummarySchema, "VersionPage"))
+@needs(Role.READER)
+def list_of_model(query: dict[str, Any], model: str) -> dict[str, Any]:
+    """List a model's versions, newest first."""
+    before = _number(query.get("after"))
+    return page(list_versions(services().engine, model, before=before, limit=query["limit"]), version_document)
+
+
+@models.route(f"/<string:model>/versions/{NUMBER}")
+@models.response(200, VersionSchema)
+@needs(Role.READER)
+def get_one_version(model: str, number: int) -> dict[str, Any]:
+    """Describe one version: signature, estimates, verdict, candidates, accuracy, lineage, notices."""
+    engine = services().engine
+    live = get_model(engine, model).aliases
+    return version_document(get_version(engine, model, number), [alias for alias, n in live.items() if n == number])
+
+
+def _with_links(model: Model) -> dict[str, Any]:
+    links = {
+        "self": flask.url_for("models.get_one", model=model.name),
+        "docs": flask.url_for("pages.model_docs", model=model.name),
+        "forecast": flask.url_for("forecasts.forecast", model=model.name),
+        "versions": flask.url_for("models.list_of_model", model=model.name),
+    }
+    return {**model_document(model), "links": links}
+
+
+def _number(after: str | None) -> int | None:
+    if after is None:
+        return None
+    if not after.isascii() or not after.isdigit() or int(after) > MAX_INTEGER:
+        raise RequestRefused(f"after is {after!r:.40}; give `next` of the page before")
+    return int(after)

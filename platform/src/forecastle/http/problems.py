@@ -1,0 +1,128 @@
+"""Every error leaves here, as RFC 9457 problem details: one table from error to status, one payload, its schema beside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import flask
+import marshmallow
+import orjson
+from marshmallow import fields
+from werkzeug.exceptions import HTTPException
+
+from forecastle_registry import errors as registry
+from forecastle_sdk import errors as sdk
+from forecastle_sdk.errors import Problem
+
+from .. import errors as platform
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+TYPE = "urn:forecastle:problem:"
+
+# The first class that fits decides. What a client can cause is 4xx; 503 is an installation that an operator must mend.
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (registry.ModelNotFound, 404),
+    (registry.VersionNotFound, 404),
+    (registry.AliasNotFound, 404),
+    (registry.NothingToRollBackTo, 409),
+    (registry.VersionArchived, 409),
+    (registry.PluginMismatch, 409),
+    (registry.StaleAlias, 412),
+    (registry.RegistryError, 503),
+    (platform.PluginUnknown, 404),
+    (platform.TargetRefused, 409),
+    (platform.AccessRefused, 403),
+    (platform.NotAcceptable, 406),
+    (platform.UnreadableTable, 422),
+    (platform.PlatformError, 503),
+    (sdk.StateError, 503),
+    (sdk.ForecastleError, 422),
+)
+HTTP_CODES = {
+    400: "malformed-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "content-type-wrong",
+}
+
+
+class RequestRefused(sdk.InputError):
+    """The envelope of a request is not understood: its names, its types, its parameters."""
+
+    code = "request-invalid"
+
+
+class ProblemItemSchema(marshmallow.Schema):
+    """One thing that is wrong, and where."""
+
+    pointer = fields.String(required=True, metadata={"description": "JSON pointer to what is wrong; empty for the whole"})
+    message = fields.String(required=True)
+
+
+class ProblemSchema(marshmallow.Schema):
+    """RFC 9457 problem details."""
+
+    type = fields.String(required=True, metadata={"example": "urn:forecastle:problem:horizon-too-large"})
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True, metadata={"description": "What was wrong, where, and what to do"})
+    instance = fields.String(required=True)
+    code = fields.String(required=True, metadata={"description": "Stable and machine-readable", "example": "horizon-too-large"})
+    request_id = fields.String(required=True)
+    errors = fields.List(fields.Nested(ProblemItemSchema), required=True)
+
+
+def register(app: flask.Flask) -> None:
+    """Answer every error of this application as problem details."""
+    for kind in (registry.RegistryError, platform.PlatformError, sdk.ForecastleError):
+        app.register_error_handler(kind, _answer_known)
+    app.register_error_handler(HTTPException, _answer_http)
+
+
+def _answer_known(error: Any) -> flask.Response:
+    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    if status >= 500:
+        log.error("%s: %s", getattr(error, "reason", error.code), error.message)
+    return _problem(status, getattr(error, "reason", error.code), error.message, getattr(error, "problems", ()))
+
+
+def _answer_http(error: HTTPException) -> flask.Response:
+    if error.response is not None or (error.code or 500) < 400:  # a redirect
+        return error.get_response()  # type: ignore[return-value]
+    status = error.code or 500
+    detail = error.description or error.name
+    if status == 500:
+        detail = "something is wrong in Forecastle itself; the log holds the reason under this request_id"
+    if status == 413:
+        detail = f"the body is larger than {flask.current_app.config['MAX_CONTENT_LENGTH']} bytes (FORECASTLE_MAX_UPLOAD)"
+    response = _problem(status, HTTP_CODES.get(status, "http-error"), detail)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _problem(status: int, code: str, detail: str, problems: Iterable[Problem] = ()) -> flask.Response:
+    document = {
+        "type": TYPE + code,
+        "title": code.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "instance": flask.request.path,
+        "code": code,
+        "request_id": flask.g.get("request_id", ""),
+        "errors": [{"pointer": problem.pointer, "message": problem.message} for problem in problems],
+    }
+    return flask.Response(_encoded(document), status=status, content_type=CONTENT_TYPE)
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except TypeError:  # a lone surrogate that came in with the request; orjson writes UTF-8 only
+        return flask.json.dumps(document).encode()

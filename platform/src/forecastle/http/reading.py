@@ -1,0 +1,99 @@
+"""Reads request bodies and queries strictly: what is doubled, unknown, not JSON or not a number never gets further."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import flask
+import marshmallow
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from forecastle_sdk.errors import Problem
+
+from .problems import RequestRefused
+
+JSON = "application/json"
+MULTIPART = "multipart/form-data"
+
+
+class StrictParser(FlaskParser):
+    """webargs' parser, made strict: a wrong content type is 415, broken JSON 400, and nothing unknown is dropped in silence."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {}  # noqa: RUF012  webargs declares it so; every schema decides, and ours raise
+
+    def load_json(self, req: flask.Request, schema: marshmallow.Schema) -> Any:
+        """Return the body as JSON."""
+        return read_json(req)
+
+    def load_querystring(self, req: flask.Request, schema: marshmallow.Schema) -> dict[str, str]:
+        """Return the query as a dict in which every name stands once."""
+        return read_query(req)
+
+    def handle_error(self, error: marshmallow.ValidationError, *args: object, **kwargs: object) -> NoReturn:
+        """Turn marshmallow's messages into problems that point at their places."""
+        problems = list(problems_from(error.messages))
+        raise RequestRefused(f"the request is not understood: {problems[0].message}", problems=problems) from None
+
+
+def read_json(req: flask.Request) -> Any:
+    """Return the body as JSON. Raises 415 for another content type, 400 for what is not JSON or has a name twice."""
+    require_content_type(req, JSON)
+    try:
+        return json.loads(req.get_data(cache=False), object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+    except RequestRefused:
+        raise
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not UTF-8; send JSON as UTF-8") from None
+    except ValueError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def read_query(req: flask.Request) -> dict[str, str]:
+    """Return the query as a dict. Raises `RequestRefused` for a name that stands twice."""
+    doubled = [name for name, values in req.args.lists() if len(values) > 1]
+    if doubled:
+        message = f"the parameter {doubled[0]!r} is given twice; give several steps as one comma-separated list"
+        raise RequestRefused(
+            message, code="parameter-doubled", problems=[Problem(f"/{name}", "given twice") for name in doubled]
+        )
+    return req.args.to_dict()
+
+
+def require_content_type(req: flask.Request, expected: str) -> None:
+    """Raise 415 unless the request's body is of the expected type."""
+    if req.mimetype != expected:
+        raise UnsupportedMediaType(f"the content type is {req.mimetype or 'not given'}; send {expected}")
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        message = f"the name {doubled!r} stands twice in one object; JSON would keep only the last"
+        raise RequestRefused(message, code="name-doubled", problems=[Problem(f"/{doubled}", "given twice")])
+    return document
+
+
+def _no_constant(constant: str) -> NoReturn:
+    raise BadRequest(f"the body is not JSON: {constant} is no JSON number; every number must be finite")
+
+
+def problems_from(messages: Any, pointer: str = "") -> list[Problem]:
+    """Flatten marshmallow's nested messages to problems with JSON pointers."""
+    if isinstance(messages, Mapping):
+        return [
+            problem
+            for name, inner in messages.items()
+            for problem in problems_from(inner, pointer if name == "_schema" else f"{pointer}/{_escaped(name)}")
+        ]
+    return [Problem(pointer, str(message)) for message in (messages if isinstance(messages, list) else [messages])]
+
+
+def _escaped(name: object) -> str:
+    return str(name).replace("~", "~0").replace("/", "~1")

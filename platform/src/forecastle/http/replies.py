@@ -1,0 +1,64 @@
+"""Writes answers: JSON by orjson, CSV where the client prefers it, and one JSON provider for the whole application."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import flask
+import orjson
+from flask.json.provider import JSONProvider
+
+from ..errors import NotAcceptable
+from ..serving.forecasts import Answer
+from ..serving.rendering import as_csv, as_document
+
+JSON, CSV = "application/json", "text/csv"
+ANY = (None, "*/*", JSON)
+
+
+class OrjsonProvider(JSONProvider):
+    """Flask's JSON by orjson. It writes NaN as null: numbers are checked before they come here."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Return `obj` as JSON text."""
+        return orjson.dumps(obj, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Read JSON."""
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> flask.Response:
+        """Return a JSON response of `args` or `kwargs`, as `flask.jsonify` takes them."""
+        return flask.Response(self.dumps(self._prepare_response_obj(args, kwargs)), content_type=JSON)
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """Return a time as RFC 3339 in UTC; None stays None."""
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def forecast_reply(answer: Answer) -> flask.Response:
+    """Answer a forecast as JSON, or as CSV where the client prefers it. Raises `NotAcceptable`."""
+    if flask.request.headers.get("Accept") in ANY or _preferred() == JSON:
+        return flask.Response(orjson.dumps(as_document(answer)), content_type=JSON)
+    return flask.Response(as_csv(answer), content_type=f"{CSV}; charset=utf-8")
+
+
+def _preferred() -> str:
+    accepted = flask.request.accept_mimetypes
+    if not accepted:
+        return JSON
+    best = accepted.best_match((JSON, CSV))
+    if best is None:
+        raise NotAcceptable(f"a forecast can be had as {JSON} or {CSV}; {str(accepted)!r:.80} allows neither")
+    return best
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return time_text(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,0 +1,30 @@
+"""What a view needs of the rest of the platform, made once for an application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import flask
+from sqlalchemy import Engine
+
+from ..plugins import Catalogue
+from ..serving.forecasts import Forecasting
+from ..settings import Settings
+
+EXTENSION = "forecastle"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The settings, the registry, the plugins and the forecasting service of this application."""
+
+    settings: Settings
+    engine: Engine
+    catalogue: Catalogue
+    forecasting: Forecasting
+
+
+def services() -> Services:
+    """Return the services of the current application."""
+    found: Services = flask.current_app.extensions[EXTENSION]
+    return found

@@ -1,0 +1,157 @@
+"""New observations without a refit: the state moves on, and the child version is registered with its parent in the lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Engine
+
+from forecastle_registry.versions import Registered, Version
+from forecastle_sdk import Capability, Forecaster, Notice, Signature
+from forecastle_sdk.errors import CapabilityError, ExogError, InputError, ObservationsError, Problem
+
+from .plugins import Catalogue, InstalledPlugin
+from .registering import Draft, register
+from .serving.files import time_column
+from .serving.forecasts import Forecasting
+from .serving.request import NUMBERS, REPORTED, Exog, exog_array, exog_columns
+from .settings import Settings
+from .tables import read_table
+
+APPENDED = "observations-appended"
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """New rows as the client wrote them: `index` are their stamps or None; the columns are lists, None is a missing value."""
+
+    endog: Mapping[str, Sequence[Any]]
+    exog: Mapping[str, Sequence[Any]]
+    index: Sequence[Any] | None = None
+
+    @classmethod
+    def of(cls, endog: Exog, exog: Exog | None, index: Sequence[Any] | None) -> Observations:
+        """Read rows that came as columns or as records. Raises `InputError`."""
+        return cls(exog_columns(endog, "endog"), exog_columns(exog), index)
+
+
+def observations_from_file(signature: Signature, content: bytes) -> Observations:
+    """Read new rows from a CSV, Excel or Parquet file; columns that the model does not know take no part."""
+    table = read_table(content, (*signature.endog, *signature.exog_names))
+    absent = [name for name in (*signature.endog, *signature.exog_names) if name not in table.header]
+    if absent:
+        problems = [Problem(f"/file/{name}", "is absent; every column of the model is needed") for name in absent]
+        raise ObservationsError(f"the file lacks {', '.join(absent)}", code="observations-incomplete", problems=problems)
+    time = time_column(table.header, (*signature.endog, *signature.exog_names))
+    endog = {name: [None if v != v else v for v in table.numbers(name, missing=True)] for name in signature.endog}
+    exog = {name: table.numbers(name) for name in signature.exog_names}
+    return Observations(endog, exog, None if time is None else table.column(time))
+
+
+def observe(
+    engine: Engine,
+    catalogue: Catalogue,
+    settings: Settings,
+    forecasting: Forecasting,
+    model: str,
+    read: Any,
+    *,
+    promote: bool,
+    actor: str,
+) -> Registered:
+    """Append rows to the live version's state and register the child; `read` turns the signature into `Observations`.
+
+    Raises `CapabilityError`, `ObservationsError`, `ExogError`, and what choosing and registering raise.
+    """
+    parent = forecasting.choose(model)
+    installed = catalogue.get(parent.version.plugin)
+    _require_append(installed)
+    rows = read(parent.signature)
+    forecaster = _appended(parent.forecaster, parent.signature, rows)
+    draft = _child(parent.version, forecaster, rows)
+    return register(engine, settings, installed, draft, promote=promote, actor=actor)
+
+
+def _require_append(installed: InstalledPlugin) -> None:
+    assert installed.plugin is not None  # the parent was loaded with it
+    if Capability.APPEND not in installed.plugin.capabilities:
+        raise CapabilityError(f"the plugin {installed.name!r} takes no new observations without a refit; train a new version")
+
+
+def _appended(forecaster: Forecaster, signature: Signature, rows: Observations) -> Forecaster:
+    endog = _endog_array(signature, rows.endog)
+    _check_index(signature, rows.index, len(endog))
+    if rows.exog and not signature.exog:
+        raise ExogError("this model takes no exogenous columns; leave exog out", code="exog-unknown")
+    return forecaster.append(endog, exog_array(signature, len(endog), rows.exog))
+
+
+def _endog_array(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
+    """Return new endogenous rows as float64 (n, k), NaN for what is missing. Raises `ObservationsError`."""
+    if set(columns) != set(signature.endog):
+        problems = [
+            Problem(f"/endog/{name}", "is no endogenous column of this model")
+            for name in columns
+            if name not in signature.endog
+        ]
+        problems += [Problem(f"/endog/{name}", "is absent") for name in signature.endog if name not in columns]
+        message = f"endog must have exactly the columns {', '.join(signature.endog)}"
+        raise ObservationsError(message, code="observations-incomplete", problems=problems[:REPORTED])
+    lengths = {len(columns[name]) for name in signature.endog}
+    if len(lengths) > 1 or lengths == {0}:
+        raise ObservationsError(f"the columns of endog have {sorted(lengths)} rows; expected the same number, at least one")
+    for name in signature.endog:
+        _check_cells(name, columns[name])
+    try:
+        rows = [[np.nan if cell is None else float(cell) for cell in columns[name]] for name in signature.endog]
+    except OverflowError:
+        raise ObservationsError("endog has a number that is too large; expected finite numbers") from None
+    return np.array(rows).T
+
+
+def _check_cells(name: str, cells: Sequence[Any]) -> None:
+    problems = [
+        Problem(f"/endog/{name}/{i}", f"{cell!r:.40} in row {i + 1}; expected a number, or null for a missing value")
+        for i, cell in enumerate(cells)
+        if cell is not None and type(cell) not in NUMBERS
+    ]
+    if problems:
+        raise ObservationsError(f"the column {name!r}: {problems[0].message}", problems=problems[:REPORTED])
+
+
+def _check_index(signature: Signature, index: Sequence[Any] | None, rows: int) -> None:
+    if index is None:
+        return
+    if len(index) != rows:
+        raise ObservationsError(f"index has {len(index)} stamps for {rows} rows; expected as many")
+    for i, stamp in enumerate(index):
+        if not signature.index.matches(stamp if isinstance(stamp, int) else str(stamp), i + 1):
+            problem = Problem(f"/index/{i}", f"{stamp!r:.40} in row {i + 1}; expected {signature.index.at(i + 1)}")
+            message = f"the rows do not go on where the model ended ({signature.index.last}): {problem.message}"
+            raise InputError(message, code="times-do-not-match", problems=[problem])
+
+
+def _child(parent: Version, forecaster: Forecaster, rows: Observations) -> Draft:
+    count, last = forecaster.signature.nobs - parent.signature["nobs"], forecaster.signature.index.last
+    text = f"{count} rows up to {last} were appended to version {parent.number} without a refit; its parameters are unchanged"
+    notices = [notice for notice in parent.notices if notice["code"] != APPENDED]
+    return Draft(
+        model=parent.model,
+        forecaster=forecaster,
+        serializer=parent.serializer,
+        parameters=parent.parameters,
+        lineage={
+            **parent.lineage,
+            "parent": parent.number,
+            "appended": {"rows": count, "until": last, "endog": dict(rows.endog), "exog": dict(rows.exog)},
+        },
+        estimates=parent.estimates,
+        llf=parent.llf,
+        criteria=parent.criteria,
+        verdict=parent.verdict,
+        notices=[*notices, Notice(APPENDED, text).to_json()],
+        parent=parent.number,
+    )

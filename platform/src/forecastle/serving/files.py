@@ -1,0 +1,49 @@
+"""Future exogenous values from an uploaded file: its columns, and its time column against the coming timestamps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from forecastle_sdk import Index, Signature
+from forecastle_sdk.errors import ExogError, HorizonError, InputError, Problem
+
+from ..tables import TIME_NAMES, Table, read_table
+
+
+def exog_from_file(signature: Signature, content: bytes, limit: int) -> dict[str, list[Any]]:
+    """Return the exog columns of a CSV, Excel or Parquet file of at most `limit` rows.
+
+    Raises `UnreadableTable`, `ExogError` for an unknown or absent column, and `InputError` for other times than the coming.
+    """
+    table = read_table(content, signature.exog_names)
+    if len(table.rows) > limit:
+        raise HorizonError(f"the file has {len(table.rows)} rows; at most {limit} steps are answered", code="horizon-too-large")
+    time = time_column(table.header, (*signature.exog_names, *signature.endog))
+    names = [name for name in table.header if name != time]
+    unknown = [name for name in names if name not in signature.exog_names]
+    if unknown:
+        problems = [Problem(f"/file/{name}", "is neither an exogenous column of this version nor the time") for name in unknown]
+        message = f"the file has columns that this version does not know: {', '.join(unknown)}"
+        raise ExogError(message, code="exog-unknown", problems=problems)
+    if time is not None:
+        check_times(signature.index, table, time)
+    return {name: table.numbers(name) for name in names}
+
+
+def time_column(header: Sequence[str], taken: Sequence[str]) -> str | None:
+    """Return the column that holds the time, by its name; None where there is none."""
+    for name in header:
+        if name not in taken and (name.lower() in TIME_NAMES or not name):
+            return name
+    return None
+
+
+def check_times(index: Index, table: Table, column: str) -> None:
+    """Raise `InputError` that names the first row whose time is not the coming one."""
+    cells = table.column(column)
+    for i, (cell, expected) in enumerate(zip(cells, index.after(0, len(cells)), strict=True)):
+        if not index.matches(str(cell), i + 1):
+            problem = Problem(f"/file/{column}/{i}", f"{cell} in row {table.first_row + i}; expected {expected}")
+            message = f"the time column {column!r} does not go on where the training data ended: {problem.message}"
+            raise InputError(message, code="times-do-not-match", problems=[problem])

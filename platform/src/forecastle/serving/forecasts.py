@@ -1,0 +1,70 @@
+"""One forecast, from what the client asks to plain values that any form of answer can be written from.
+
+1. Which version? The alias is read from the database now, or the version is pinned.
+2. Its forecaster comes from the cache.
+3. Horizon, exog and quantiles are checked against its signature.
+4. It forecasts from its state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from forecastle_registry.aliases import live_version
+from forecastle_registry.versions import Version, get_version
+from forecastle_sdk import Forecast
+
+from ..plugins import Catalogue
+from ..settings import Settings
+from .loading import LoadedVersion, Loader
+from .request import Ask, Spread, exog_array, exog_columns, resolve_horizon, spread
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A forecast with everything that the client is told about it. `alias` is None where the version was pinned."""
+
+    loaded: LoadedVersion
+    alias: str | None
+    horizon: int
+    timestamps: list[str] | list[int]
+    spread: Spread
+    forecast: Forecast
+
+
+class Forecasting:
+    """The service that answers forecasts."""
+
+    def __init__(self, engine: Engine, catalogue: Catalogue, settings: Settings) -> None:
+        self._engine = engine
+        self.loader = Loader(engine, catalogue, settings)
+
+    def choose(self, model: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
+        """Return the version that a request means, loaded. Raises `ModelNotFound`, `VersionNotFound` or `AliasNotFound`."""
+        if version is not None:
+            return self.loader.load_version(get_version(self._engine, model, version))
+        live = live_version(self._engine, model, alias or PRODUCTION)
+        return self.loader.load(model, live.version_number, live.artifact_digest)
+
+    def describe(self, model: str, alias: str = PRODUCTION) -> Version:
+        """Return the row of the version that is live: enough for documents and templates, also when its plugin is gone."""
+        return get_version(self._engine, model, live_version(self._engine, model, alias).version_number)
+
+    def forecast(self, model: str, ask: Ask) -> Answer:
+        """Answer a request. Raises what `choose` and `answer` raise."""
+        return answer(self.choose(model, ask.version, ask.alias), ask)
+
+
+def answer(loaded: LoadedVersion, ask: Ask) -> Answer:
+    """Forecast with a loaded version. Raises `HorizonError`, `ExogError`, `QuantilesError` or `OverflowingForecast`."""
+    columns = exog_columns(ask.exog)
+    horizon = resolve_horizon(ask.horizon, columns, loaded.max_horizon)
+    exog = exog_array(loaded.signature, horizon, columns)
+    asked = spread(ask.levels, ask.quantiles)
+    forecast = loaded.forecaster.forecast(horizon, exog=exog, quantiles=asked.quantiles)
+    alias = None if ask.version is not None else ask.alias or PRODUCTION
+    return Answer(loaded, alias, horizon, loaded.signature.index.after(0, horizon), asked, forecast)

@@ -1,0 +1,182 @@
+"""What a client asks for, as plain values, and its checks against a version's signature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from forecastle_sdk import Signature
+from forecastle_sdk.errors import ExogError, HorizonError, InputError, Problem, QuantilesError
+
+REPORTED = 20  # of a thousand bad cells a person reads the first few
+DEFAULT_LEVELS = (95.0,)
+MAX_QUANTILES = 100
+NUMBERS = {int, float}
+
+Exog = Mapping[str, Any] | Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for a forecast: as the client wrote it, but for the names.
+
+    `exog` is columns (`{"unemp": [4.4, 4.5]}`) or records (`[{"unemp": 4.4}, …]`). Neither `levels` nor `quantiles` means
+    levels of 95 percent. `version` and `alias` exclude each other.
+    """
+
+    horizon: int | None = None
+    exog: Exog | None = None
+    levels: tuple[float, ...] | None = None
+    quantiles: tuple[float, ...] | None = None
+    version: int | None = None
+    alias: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.levels is not None and self.quantiles is not None:
+            raise QuantilesError("give levels or quantiles, not both", code="levels-and-quantiles")
+        if self.version is not None and self.alias is not None:
+            raise InputError("give a version or an alias, not both", code="version-and-alias")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Which quantiles a forecaster is asked for, ascending, and which of them bound each level."""
+
+    quantiles: tuple[float, ...]
+    levels: tuple[tuple[float, int, int], ...]
+
+
+def spread(levels: Sequence[float] | None, quantiles: Sequence[float] | None) -> Spread:
+    """Turn levels (percent) into pairs of quantiles, or take the quantiles as they are. Raises `QuantilesError`."""
+    if quantiles is not None:
+        _check_each(quantiles, "quantiles", 0.0, 1.0)
+        return Spread(tuple(sorted(quantiles)), ())
+    asked = DEFAULT_LEVELS if levels is None else levels
+    _check_each(asked, "levels", 0.0, 100.0)
+    ordered = sorted(asked)
+    lower = [0.5 - level / 200 for level in reversed(ordered)]
+    upper = [0.5 + level / 200 for level in ordered]
+    count = len(ordered)
+    bounds = tuple((level, count - 1 - i, count + i) for i, level in enumerate(ordered))
+    return Spread((*lower, *upper), bounds)
+
+
+def _check_each(values: Sequence[float], what: str, low: float, high: float) -> None:
+    if len(values) > MAX_QUANTILES:
+        raise QuantilesError(f"{len(values)} {what} are too many; at most {MAX_QUANTILES} are answered", code=f"{what}-invalid")
+    for i, value in enumerate(values):
+        if not low < value < high:
+            problem = Problem(f"/{what}/{i}", f"{value:g}; expected a number between {low:g} and {high:g}, both excluded")
+            raise QuantilesError(f"{what} must lie between {low:g} and {high:g}", code=f"{what}-invalid", problems=[problem])
+    if len(set(values)) < len(values):
+        raise QuantilesError(f"{what} has a value twice; give each once", code=f"{what}-invalid")
+
+
+def resolve_horizon(asked: int | None, exog: Mapping[str, Sequence[Any]], limit: int) -> int:
+    """Return the horizon: as asked for, or as many steps as exog has rows. Raises `HorizonError`."""
+    horizon = asked
+    if horizon is None:
+        if not exog:
+            raise HorizonError("there is no horizon; give it, or future exogenous values", code="horizon-missing")
+        horizon = max(len(values) for values in exog.values())
+    if horizon < 1:
+        raise HorizonError(f"the horizon is {horizon}; expected at least 1", code="horizon-too-small", problems=_at_horizon())
+    if horizon > limit:
+        message = f"the horizon is {horizon}; at most {limit} steps are answered"
+        raise HorizonError(message, code="horizon-too-large", problems=_at_horizon())
+    return horizon
+
+
+def _at_horizon() -> list[Problem]:
+    return [Problem("/horizon", "expected a whole number of steps that this version answers")]
+
+
+def exog_columns(exog: Exog | None, what: str = "exog") -> dict[str, Sequence[Any]]:
+    """Return values as columns, whether they came as columns or as records; `what` names them. Raises `ExogError`."""
+    if exog is None:
+        return {}
+    if isinstance(exog, Mapping):
+        return {name: values if isinstance(values, list) else [values] for name, values in exog.items()}
+    for i, record in enumerate(exog):
+        if not isinstance(record, Mapping):
+            problem = Problem(f"/{what}/{i}", "expected an object with one number for each column")
+            raise ExogError(f"{what} is neither columns nor records", problems=[problem])
+        if record.keys() != exog[0].keys():
+            problem = Problem(f"/{what}/{i}", f"has the columns {sorted(record)}; the first record has {sorted(exog[0])}")
+            raise ExogError(f"the records of {what} differ in their columns, first in row {i + 1}", problems=[problem])
+    return {name: [record[name] for record in exog] for name in (exog[0] if exog else ())}
+
+
+def exog_array(signature: Signature, horizon: int, columns: Mapping[str, Sequence[Any]]) -> np.ndarray | None:
+    """Return exog as float64 (horizon, m) in the signature's order; None for a model without.
+
+    Raises `ExogError` for unknown and absent columns, for columns of another length than the horizon, and for a cell that is
+    no finite number; it names column and row.
+    """
+    _check_names(signature, columns)
+    if not signature.exog:
+        return None
+    array = np.empty((horizon, len(signature.exog)))
+    for j, name in enumerate(signature.exog_names):
+        values = columns[name]
+        if len(values) != horizon:
+            _refuse_length(name, len(values), horizon)
+        if not set(map(type, values)) <= NUMBERS:
+            _refuse_cells(name, values)
+        try:
+            array[:, j] = values
+        except OverflowError:
+            _refuse_cells(name, values)
+    if not np.isfinite(array).all():
+        first = int(np.flatnonzero(~np.isfinite(array).all(axis=0))[0])
+        _refuse_cells(signature.exog_names[first], array[:, first].tolist())
+    return array
+
+
+def _check_names(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> None:
+    if columns.keys() == set(signature.exog_names):
+        return
+    unknown = [name for name in columns if name not in signature.exog_names]
+    absent = [name for name in signature.exog_names if name not in columns]
+    problems = [Problem(f"/exog/{name}", "is no exogenous column of this version") for name in unknown[:REPORTED]]
+    problems += [Problem(f"/exog/{name}", "is absent; a number is needed for each step") for name in absent]
+    if not signature.exog:
+        message, code = "this version takes no exogenous columns; leave exog out", "exog-unknown"
+    elif not columns:
+        message, code = f"this version needs future values of {', '.join(absent)}", "exog-missing"
+    elif unknown:
+        message, code = (
+            f"exog has columns that this version does not know; it takes {', '.join(signature.exog_names)}",
+            "exog-unknown",
+        )
+    else:
+        message, code = f"exog lacks {', '.join(absent)}", "exog-missing"
+    raise ExogError(message, code=code, problems=problems)
+
+
+def _refuse_length(name: str, length: int, horizon: int) -> None:
+    code = "exog-too-short" if length < horizon else "exog-too-long"
+    message = f"the exogenous column {name!r} has {length} values; expected {horizon}, one for each step"
+    raise ExogError(message, code=code, problems=[Problem(f"/exog/{name}", f"{length} values; expected {horizon}")])
+
+
+def _refuse_cells(name: str, values: Sequence[Any]) -> None:
+    bad = [(i, value) for i, value in enumerate(values) if not _is_number(value)]
+    problems = [
+        Problem(f"/exog/{name}/{i}", f"{_shown(value)} in row {i + 1}; expected a finite number") for i, value in bad[:REPORTED]
+    ]
+    row, value = bad[0]
+    message = f"the exogenous column {name!r} has {_shown(value)} in row {row + 1}; expected a finite number"
+    raise ExogError(message, code="exog-not-finite" if type(value) in NUMBERS else "exog-not-a-number", problems=problems)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in NUMBERS and abs(value) <= 1.7976931348623157e308
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else str(value) if type(value) is float else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

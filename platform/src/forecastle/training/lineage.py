@@ -1,0 +1,58 @@
+"""What a training was made of, so that it can be repeated: data, rows, libraries, seed, processor kernel."""
+
+from __future__ import annotations
+
+import platform as machine
+from importlib import metadata
+from typing import Any
+
+from threadpoolctl import threadpool_info
+
+from forecastle_sdk import Dataset
+
+from ..plugins import InstalledPlugin
+from .loading import LoadedData
+
+LIBRARIES = ("forecastle-platform", "forecastle-sdk", "numpy", "scipy", "pandas", "statsmodels", "skops")
+
+
+def lineage_of(data: LoadedData, installed: InstalledPlugin, training: dict[str, Any], test_rows: int) -> dict[str, Any]:
+    """Return the lineage of a training as JSON; `training` are its own parameters."""
+    return {
+        "dataset": _dataset(data),
+        "plugin": {"name": installed.name, "distribution": installed.distribution, "version": installed.version},
+        "training": {**training, "test_rows": test_rows},
+        "seed": training["seed"],
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "python": machine.python_version(),
+        "machine": machine.machine(),
+        "blas": _kernels(),
+        "job": None,
+        "parent": None,
+    }
+
+
+def _dataset(data: LoadedData) -> dict[str, Any]:
+    dataset: Dataset = data.dataset
+    return {
+        **data.source,
+        "digest": dataset.digest,
+        "rows": [0, dataset.nobs],
+        "from": dataset.index.at(1 - dataset.nobs),
+        "until": dataset.index.at(0),
+        "endog": list(dataset.endog_names),
+        "exog": list(dataset.exog_names),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _kernels() -> list[dict[str, Any]]:
+    """Return the BLAS libraries in this process, with the kernel that each chose for this processor."""
+    wanted = ("internal_api", "version", "architecture")
+    return [{name: pool.get(name) for name in wanted} for pool in threadpool_info() if pool.get("user_api") == "blas"]
