@@ -19,8 +19,8 @@ PLAIN = ["MS", "ME", "BMS", "BME", "SMS", "SME", "SMS-2", "SME-27", "D", "B", *(
 SHORT = ["h", "min", "s", "ms", "us"]
 ZONES = [BERLIN, "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]
 SPELLINGS = {
-    "QS": "QS-JAN", "QS-OCT": "QS-JAN", "QE-MAR": "QE-DEC", "Q-FEB": "QE-NOV", "BQS-NOV": "BQS-FEB", "M": "ME", "A-JUN": "YE-JUN",
-    "AS": "YS-JAN", "W": "W-SUN", "2W": "2W-SUN", "15T": "15min", "SM": "SME-15", "1D": "D",
+    "QS": "QS-JAN", "QS-OCT": "QS-JAN", "QE-MAR": "QE-DEC", "Q-FEB": "QE-NOV", "BQS-NOV": "BQS-FEB", "M": "ME",
+    "A-JUN": "YE-JUN", "AS": "YS-JAN", "W": "W-SUN", "2W": "2W-SUN", "15T": "15min", "SM": "SME-15", "1D": "D",
 }  # fmt: skip
 SEASONS = {
     "YS": 1, "QE": 4, "2QS": 2, "MS": 12, "3ME": 4, "5MS": 1, "SMS": 24, "W": 52, "2W": 26, "B": 5, "5B": 52, "D": 7, "2D": 1,

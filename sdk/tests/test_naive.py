@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from forecastle_sdk.conformance import Case, PluginConformance
 from forecastle_sdk.naive import NaivePlugin
 
