@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import sqlalchemy as sa
+
 from forecastle_registry.engine import current_revision, open_engine
 
 PROCESSES = 6

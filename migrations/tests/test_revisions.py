@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+
 from forecastle_registry.engine import current_revision, open_engine, reading, writing
 from forecastle_registry.tables import metadata
 

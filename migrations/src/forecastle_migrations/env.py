@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from alembic import context
 from alembic.util import CommandError
+
 from forecastle_registry.engine import open_engine
 from forecastle_registry.tables import metadata
 

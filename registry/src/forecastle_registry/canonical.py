@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .errors import NotPlainData
+from .npy import is_plain
 from .plain import plain
 
 _Feed = Callable[[bytes], None]
@@ -74,12 +75,13 @@ def _dict(value: dict[Any, Any], feed: _Feed, where: str) -> None:
 
 
 def _array(value: np.ndarray[Any, Any], feed: _Feed, where: str) -> None:
-    if value.dtype.hasobject or value.dtype.kind == "V":
+    if not is_plain(value.dtype):
         raise NotPlainData(where, f"an array of dtype {value.dtype}")
     plain_order = np.array(value, dtype=value.dtype.newbyteorder("<"), order="C")
     if value.dtype.kind in "fc":
         parts = plain_order.reshape(-1).view(plain_order.real.dtype)
-        parts += 0.0
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            parts += 0.0
         parts[np.isnan(parts)] = np.nan
     _sized(b"a", plain_order.dtype.str.encode(), feed)
     feed(struct.pack(f"<B{value.ndim}Q", value.ndim, *value.shape))

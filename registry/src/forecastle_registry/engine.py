@@ -26,6 +26,7 @@ from .errors import DatabaseBehind, DatabaseUnusable
 from .mounts import is_network, read_mounts, type_of_file_system
 
 BUSY_SECONDS = 10.0  # how long a writer waits for another one; a registration holds the lock for milliseconds
+_UNDEFINED = ("UndefinedTable", "UndefinedColumn")  # as psycopg calls them
 CONNECT_SECONDS = 5  # a request must not hang on a Postgres that is gone
 
 
@@ -144,12 +145,14 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the driver's words for an unusable database into ours. An integrity error is a bug, and stays as it is."""
+    """Turn the driver's words for an unusable database into ours. A row that breaks a rule is a bug, and stays as it is."""
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.ProgrammingError, sqlite3.OperationalError) as error:
+    except (sa.exc.IntegrityError, sa.exc.DataError):
+        raise
+    except (sa.exc.DatabaseError, sa.exc.InterfaceError, sqlite3.DatabaseError) as error:
         cause = getattr(error, "orig", error)
-        if "no such table" in str(cause) or type(cause).__name__ == "UndefinedTable":
+        if str(cause).startswith(("no such table", "no such column")) or type(cause).__name__ in _UNDEFINED:
             raise DatabaseBehind() from error
         raise DatabaseUnusable(f"the database does not answer as it should ({cause}); see `forecastle doctor`") from error
     except sa.exc.TimeoutError as error:

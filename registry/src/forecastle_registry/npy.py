@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ import numpy as np
 MAGIC = b"\x93NUMPY\x01\x00"
 MAX_HEADER = 1024  # numpy writes 118 bytes for up to a dozen dimensions
 
-_SIZES = {"b": {1}, "i": {1, 2, 4, 8}, "u": {1, 2, 4, 8}, "f": {2, 4, 8}, "c": {8, 16}, "m": {8}, "M": {8}}
+# The dtypes whose bytes mean the same on every machine: long double does not.
+_PLAIN = r"[<>|](?:b1|[iu][1248]|f[248]|c8|c16|[mM]8\[(?:[1-9][0-9]{0,5})?[a-zA-Z]{1,2}\]|[US][1-9][0-9]{0,5})"
+_DTYPE = re.compile(_PLAIN)
 _HEADER = re.compile(
-    rb"\{'descr': '(?P<descr>[<>|][a-zA-Z][0-9]{1,6}(?:\[[0-9]{0,6}[a-zA-Z]{1,2}\])?)', "
+    rb"\{'descr': '(?P<descr>" + _PLAIN.encode() + rb")', "
     rb"'fortran_order': (?P<fortran>True|False), "
     rb"'shape': \((?P<shape>|[0-9]{1,18},|[0-9]{1,18}(?:, [0-9]{1,18}){1,31})\), \} *\n"
 )
@@ -28,10 +31,8 @@ class NotPlainArray(ValueError):
 
 
 def is_plain(dtype: np.dtype[Any]) -> bool:
-    """Tell whether a dtype is one whose bytes mean the same on every machine."""
-    if dtype.kind in "US":
-        return dtype.itemsize > 0
-    return dtype.itemsize in _SIZES.get(dtype.kind, ())
+    """Tell whether a dtype is one that is read and written: truth values, numbers, times and text of a fixed width."""
+    return _DTYPE.fullmatch(dtype.str) is not None
 
 
 def write_npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -52,21 +53,14 @@ def read_npy(data: bytes) -> np.ndarray[Any, Any]:
     header = _HEADER.fullmatch(data, start, start + size)
     if header is None:
         raise NotPlainArray("an array whose header is not numpy's, or of a dtype that is not plain")
-    dtype = _dtype(header["descr"].decode("ascii"))
+    try:
+        dtype = np.dtype(header["descr"].decode("ascii"))
+    except TypeError as error:
+        raise NotPlainArray(f"an array of the unknown dtype {header['descr']!r}") from error
     shape = tuple(int(length) for length in header["shape"].split(b",") if length.strip())
     if math.prod(shape) * dtype.itemsize != len(data) - start - size:
         raise NotPlainArray(f"an array whose shape {shape} and size of {len(data) - start - size} bytes disagree")
     return _filled(data, start + size, dtype, shape, "F" if header["fortran"] == b"True" else "C")
-
-
-def _dtype(descr: str) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(descr)
-    except (TypeError, ValueError) as error:
-        raise NotPlainArray(f"an array of the unknown dtype {descr}") from error
-    if not is_plain(dtype):
-        raise NotPlainArray(f"an array of dtype {descr}, which is not plain")
-    return dtype
 
 
 def _filled(data: bytes, start: int, dtype: np.dtype[Any], shape: tuple[int, ...], order: Any) -> np.ndarray[Any, Any]:
@@ -85,7 +79,6 @@ def _check_values(array: np.ndarray[Any, Any]) -> None:
     if array.dtype.kind == "b" and (array.view(np.uint8) > 1).any():
         raise NotPlainArray("an array of truth values that holds others")
     if array.dtype.kind == "U":
-        try:
-            array.tolist()
-        except ValueError as error:
-            raise NotPlainArray("an array of text that holds what is no text") from error
+        points = np.frombuffer(array.tobytes(), array.dtype.byteorder + "u4")
+        if points.max(initial=0) > sys.maxunicode:
+            raise NotPlainArray("an array of text that holds what is no text")

@@ -1,0 +1,41 @@
+"""Times have one text form, and the forecast's read is one search of an index."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+
+from forecastle_registry.aliases import _LIVE
+from forecastle_registry.engine import reading, writing
+from forecastle_registry.tables import metadata, models, time_text
+
+
+def test_a_time_is_stored_in_utc_with_six_digits():
+    vienna = datetime(2026, 11, 23, 6, 15, 47, tzinfo=timezone(timedelta(hours=1)))
+    assert time_text(vienna) == "2026-11-23T05:15:47.000000Z"
+
+
+def test_a_time_without_a_zone_is_refused():
+    with pytest.raises(ValueError, match="no zone"):
+        time_text(datetime(2026, 11, 23))
+
+
+def test_a_time_comes_back_as_it_went_in(engine):
+    when = datetime(2026, 11, 23, 5, 15, 47, 123456, tzinfo=UTC)
+    with writing(engine) as connection:
+        connection.execute(models.insert(), {"name": "m", "plugin": "naive", "created_at": when})
+        assert connection.exec_driver_sql("SELECT created_at FROM models").scalar() == "2026-11-23T05:15:47.123456Z"
+        assert connection.execute(sa.select(models.c.created_at)).scalar() == when
+
+
+def test_the_read_of_every_forecast_scans_and_sorts_nothing(engine):
+    sql = str(_LIVE.compile(dialect=engine.dialect))
+    with reading(engine) as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", ("m", "production", 1, 0))]
+    assert all(step.startswith("SEARCH") for step in plan), plan
+    assert len(plan) == 2
+
+
+def test_every_constraint_has_a_name_by_which_a_migration_can_drop_it():
+    constraints = [constraint for table in metadata.tables.values() for constraint in table.constraints]
+    assert all(constraint.name for constraint in constraints)
