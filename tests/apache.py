@@ -141,11 +141,14 @@ def _httpd_settings(run: Path, app: Path, port: int) -> dict[str, str]:
 
 def _wait_until_it_answers(apache: Apache) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
-    while not is_live(apache.url):
-        if apache.process.poll() is not None or time.monotonic() > deadline:
-            log = apache.error_log.read_text() if apache.error_log.exists() else "no log was written"
-            raise RuntimeError(f"Apache does not answer (exit status {apache.process.returncode}):\n{log[-4000:]}")
-        time.sleep(0.1)
+    try:
+        while not is_live(apache.url):
+            if apache.process.poll() is not None or time.monotonic() > deadline:
+                raise TimeoutError(f"exit status {apache.process.returncode}")
+            time.sleep(0.1)
+    except OSError as error:  # the TimeoutError above, or an answer that says the application did not load
+        log = apache.error_log.read_text() if apache.error_log.exists() else "no log was written"
+        raise RuntimeError(f"Apache serves nothing: {error}\n{log[-4000:]}") from error
 
 
 def _kill_what_is_left(apache: Apache) -> None:

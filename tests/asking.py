@@ -1,17 +1,20 @@
 """Asks a server that runs elsewhere, in another process or a container, as a client would: with JSON over HTTP."""
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
 
 def is_live(url: str) -> bool:
-    """Tell whether the Forecastle at `url` answers yet."""
+    """Tell whether the Forecastle at `url` answers yet. Raises HTTPError where something answers, but not that it is well."""
     try:
         with urllib.request.urlopen(f"{url}/health/live", timeout=5) as answer:
             return bool(answer.status == 200)
-    except OSError:  # refused as yet, or an error status, which urllib raises as one
+    except urllib.error.HTTPError:
+        raise
+    except OSError:  # refused as yet
         return False
 
 

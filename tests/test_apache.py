@@ -1,13 +1,17 @@
 """docker/httpd.conf under the real Apache: what it promises any application, and Forecastle behind it."""
 
+import os
+import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.apache import Apache, prepare_directory, processes_of, require_apache, serving, stop
-from tests.asking import ask
+from tests.asking import ask, forecast_at_last_values
 
 ECHO = '''\
 """Answers with what an application can see from behind this Apache."""
@@ -87,3 +91,51 @@ def test_a_graceful_stop_leaves_no_process() -> None:
             stop(apache)
             assert apache.process.returncode == 0
             assert processes_of(apache) == []
+
+
+@pytest.fixture(scope="module")
+def forecastle() -> Iterator[Apache]:
+    require_apache()
+    with prepare_directory() as directory:
+        settings = {"FORECASTLE_HOME": str(directory / "home"), "FORECASTLE_OPEN": "true"}
+        train_a_model(directory, settings)
+        with serving(directory, settings) as apache:
+            yield apache
+
+
+def train_a_model(directory: Path, settings: dict[str, str]) -> None:
+    """Make a home whose one model, `sales`, forecasts from its own past and a price."""
+    months = [f"{2015 + month // 12}-{month % 12 + 1:02}-01" for month in range(72)]
+    rows = [f"{stamp},{100 + month % 7 + month / 5},{9 + month % 5}" for month, stamp in enumerate(months)]
+    data = directory / "sales.csv"
+    data.write_text("\n".join(["month,sales,price", *rows]))
+    command = Path(sys.executable).with_name("forecastle")
+    training = f"train sales --plugin arima --data {data} --endog sales --exog price --set order=1,0,0 --promote"
+    for arguments in ("db upgrade", training):
+        subprocess.run([command, *arguments.split()], env={**os.environ, **settings}, check=True, capture_output=True)
+
+
+def test_apache_answers_a_forecast(forecastle: Apache) -> None:
+    answer = forecast_at_last_values(forecastle.url, "sales", 3)
+    assert answer["timestamps"] == ["2021-01-01", "2021-02-01", "2021-03-01"]
+    assert len(answer["mean"]["sales"]) == 3
+
+
+def test_apache_serves_swagger_ui_from_the_package(forecastle: Apache) -> None:
+    with urllib.request.urlopen(f"{forecastle.url}/models/sales/docs", timeout=30) as page:
+        assert b"swagger-ui" in page.read()
+
+
+def test_an_error_behind_apache_is_still_problem_json(forecastle: Apache) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(f"{forecastle.url}/models/absent/forecast", {"horizon": 3})
+    with refused.value as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_a_closed_forecastle_says_in_apaches_log_why_it_does_not_start() -> None:
+    require_apache()
+    with prepare_directory() as directory:
+        settings = {"FORECASTLE_HOME": str(directory / "home"), "FORECASTLE_OPEN": "false"}
+        with pytest.raises(RuntimeError, match="FORECASTLE_OPEN=true"), serving(directory, settings):
+            pass
