@@ -88,7 +88,7 @@ def train(
 
     \b
     Example:
-      forecastle train sales --plugin arima --data sales.csv --endog sold --set order=1,1,1
+      forecastle train sales --plugin NAME --data sales.csv --endog sold --set NAME=VALUE
     """
     here = Installation.here()
     engine = here.engine
