@@ -1,4 +1,4 @@
-"""A home of its own for each test: SQLite with the tables of the migrations, copied from one template, and a small model in it."""
+"""A home of its own for each test: SQLite with the tables of the migrations, copied from one template, and a small model."""
 
 import shutil
 from collections.abc import Callable, Iterator
