@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+
 from forecastle_sdk import ExogColumn, Index, Notice, Signature
 from forecastle_sdk.errors import (
     ExogError,
@@ -223,7 +224,10 @@ def test_the_state_does_not_grow_with_the_rows_that_were_seen() -> None:
         lambda state: state["system"].update(design=np.zeros(3)),
         lambda state: state["system"].update(regression=0),
         lambda state: state["system"].update(powers=[0, 1, 2, 3, 4]),
-        lambda state: state["signature"].update(endog=["y0"]),
+        lambda state: state.update(signature="{}"),
+        lambda state: state.update(signature="no JSON"),
+        lambda state: state.update(signature=state["signature"].replace('"y0", ', "")),
+        lambda state: state.update(notices="[1]"),
         lambda state: state.update(system=None),
     ],
 )

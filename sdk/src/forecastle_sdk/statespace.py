@@ -6,6 +6,7 @@ estimated it is needed after that.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from statistics import NormalDist
@@ -13,9 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from .checks import checked_exog, checked_horizon, checked_observations, checked_quantiles
+from .checks import (
+    checked_exog,
+    checked_finite,
+    checked_horizon,
+    checked_observations,
+    checked_paths,
+    checked_quantiles,
+)
 from .data import Forecast, Notice, Signature, State
-from .errors import InputError, OverflowingForecast, StateError
+from .errors import ForecastleError, OverflowingForecast, StateError
 from .plugin import Forecaster
 from .system import StateSpace, factor
 
@@ -60,8 +68,7 @@ class StateSpaceForecaster(Forecaster):
             bounds = np.empty((0, *mean.shape))
             if len(scores):
                 bounds = mean + scores[:, None, None] * self._standard_errors(horizon, values)
-        self._refuse_overflow(mean, bounds)
-        return Forecast(mean, bounds, self.notices + self._range_notices(values))
+        return Forecast(checked_finite(mean), checked_finite(bounds), self.notices + self._range_notices(values))
 
     def append(self, endog: np.ndarray, exog: np.ndarray | None = None) -> StateSpaceForecaster:
         """Return the forecaster after it has seen endog (n, k), NaN where missing, and exog (n, m): a Kalman update."""
@@ -78,29 +85,30 @@ class StateSpaceForecaster(Forecaster):
         """Draw joint paths (paths, horizon, k) of state, shocks and noise; a longer horizon starts with the same steps."""
         horizon = checked_horizon(self.signature, horizon)
         values = checked_exog(self.signature, horizon, exog)
-        if isinstance(paths, bool) or not isinstance(paths, (int, np.integer)) or paths < 1:
-            raise InputError(f"the number of paths is {paths!r}; expected a whole number of at least 1", code="paths-invalid")
+        paths = checked_paths(paths)
         with np.errstate(over="ignore", invalid="ignore"):
-            drawn = self._paths(values, int(paths), np.random.default_rng(seed))
-        self._refuse_overflow(drawn)
-        return drawn
+            drawn = self._paths(values, paths, np.random.default_rng(seed))
+        return checked_finite(drawn)
 
     def state(self) -> dict[str, State]:
-        """Return the system, the signature and the notices; its size does not depend on the length of the history."""
+        """Return the system, the signature and the notices; its size does not depend on the length of the history.
+
+        The last two are JSON text: a serializer that keeps a record of every number would need ten times the room.
+        """
         return {
             "system": self.system.to_state(),
-            "signature": self.signature.to_json(),
-            "notices": [notice.to_json() for notice in self.notices],
+            "signature": json.dumps(self.signature.to_json(), sort_keys=True),
+            "notices": json.dumps([notice.to_json() for notice in self.notices], sort_keys=True),
         }
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> StateSpaceForecaster:
         """Rebuild the forecaster from what `state` returned. Raises `StateError`."""
         try:
-            signature = Signature.from_json(state["signature"])
-            notices = [Notice.from_json(notice) for notice in state["notices"]]
+            signature = Signature.from_json(json.loads(state["signature"]))
+            notices = [Notice.from_json(notice) for notice in json.loads(state["notices"])]
             system = state["system"]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ForecastleError) as error:
             raise StateError(f"the stored state cannot be read ({error!r}); train the version again") from error
         return cls(StateSpace.from_state(system), signature, notices)
 
@@ -131,12 +139,6 @@ class StateSpaceForecaster(Forecaster):
             states = states @ system.transition.T + added[step] + rng.standard_normal((paths, shocks.shape[1])) @ shocks.T
             drawn[:, step] = states @ design.T + offsets[step] + rng.standard_normal((paths, len(noise))) * noise
         return drawn
-
-    def _refuse_overflow(self, *answers: np.ndarray) -> None:
-        if not all(np.isfinite(answer).all() for answer in answers):
-            raise OverflowingForecast(
-                "the forecast is not finite, though the input is; give exogenous values of the scale that training saw",
-            )
 
     def _range_notices(self, exog: np.ndarray) -> tuple[Notice, ...]:
         outside = (exog < self._low) | (exog > self._high)
