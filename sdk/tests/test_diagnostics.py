@@ -6,11 +6,12 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forecastle_sdk import Dataset, Index
 from forecastle_sdk.diagnostics import check_constant, exog_notices, rounding_units
 from forecastle_sdk.errors import DataError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 QUARTERS = Index("time", "2009-07-01", "QS-JAN")
 ROWS = 203
