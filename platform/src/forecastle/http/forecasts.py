@@ -57,7 +57,7 @@ HORIZON = {
 
 
 @blueprint.route("/<string:model>/forecast", methods=["POST"])
-@blueprint.arguments(ForecastSchema)
+@blueprint.arguments(ForecastSchema())
 @blueprint.alt_response(200, **AS_CSV, success=True)
 @blueprint.response(200, ForecastAnswerSchema)
 @needs(Role.READER)
@@ -80,7 +80,7 @@ def forecast_by_query(model: str) -> flask.Response:
 
 
 @blueprint.route(f"/<string:model>/versions/{NUMBER}/forecast", methods=["POST"])
-@blueprint.arguments(PinnedForecastSchema)
+@blueprint.arguments(PinnedForecastSchema())
 @blueprint.alt_response(200, **AS_CSV, success=True)
 @blueprint.response(200, ForecastAnswerSchema)
 @needs(Role.READER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -119,21 +120,16 @@ def exog_array(signature: Signature, horizon: int, columns: Mapping[str, Sequenc
     _check_names(signature, columns)
     if not signature.exog:
         return None
-    array = np.empty((horizon, len(signature.exog)))
-    for j, name in enumerate(signature.exog_names):
-        values = columns[name]
-        if len(values) != horizon:
-            _refuse_length(name, len(values), horizon)
-        if not set(map(type, values)) <= NUMBERS:
-            _refuse_cells(name, values)
+    ordered = [columns[name] for name in signature.exog_names]
+    cells = list(chain.from_iterable(ordered))
+    if set(map(len, ordered)) == {horizon} and set(map(type, cells)) <= NUMBERS:
         try:
-            array[:, j] = values
-        except OverflowError:
-            _refuse_cells(name, values)
-    if not np.isfinite(array).all():
-        first = int(np.flatnonzero(~np.isfinite(array).all(axis=0))[0])
-        _refuse_cells(signature.exog_names[first], array[:, first].tolist())
-    return array
+            array = np.array(cells, dtype=np.float64)
+        except OverflowError:  # an integer beyond the largest float
+            array = np.array([np.nan])
+        if np.isfinite(array).all():
+            return array.reshape(len(ordered), horizon).T
+    raise _wrong_cell(signature, horizon, ordered)
 
 
 def _check_names(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -157,20 +153,30 @@ def _check_names(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> 
     raise ExogError(message, code=code, problems=problems)
 
 
-def _refuse_length(name: str, length: int, horizon: int) -> None:
+def _wrong_cell(signature: Signature, horizon: int, ordered: Sequence[Sequence[Any]]) -> ExogError:
+    """Return the error for the first column that is of another length, or has a cell that is no finite number."""
+    for name, values in zip(signature.exog_names, ordered, strict=True):
+        if len(values) != horizon:
+            return _wrong_length(name, len(values), horizon)
+        if not all(map(_is_number, values)):
+            return _wrong_cells(name, values)
+    raise AssertionError("every cell is a finite number, yet their array is not")  # a bug here, not in what was sent
+
+
+def _wrong_length(name: str, length: int, horizon: int) -> ExogError:
     code = "exog-too-short" if length < horizon else "exog-too-long"
     message = f"the exogenous column {name!r} has {length} values; expected {horizon}, one for each step"
-    raise ExogError(message, code=code, problems=[Problem(f"/exog/{name}", f"{length} values; expected {horizon}")])
+    return ExogError(message, code=code, problems=[Problem(f"/exog/{name}", f"{length} values; expected {horizon}")])
 
 
-def _refuse_cells(name: str, values: Sequence[Any]) -> None:
+def _wrong_cells(name: str, values: Sequence[Any]) -> ExogError:
     bad = [(i, value) for i, value in enumerate(values) if not _is_number(value)]
     problems = [
         Problem(f"/exog/{name}/{i}", f"{_shown(value)} in row {i + 1}; expected a finite number") for i, value in bad[:REPORTED]
     ]
     row, value = bad[0]
     message = f"the exogenous column {name!r} has {_shown(value)} in row {row + 1}; expected a finite number"
-    raise ExogError(message, code="exog-not-finite" if type(value) in NUMBERS else "exog-not-a-number", problems=problems)
+    return ExogError(message, code="exog-not-finite" if type(value) in NUMBERS else "exog-not-a-number", problems=problems)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,0 +1,5 @@
+"""`python -m forecastle.cli` is the command `forecastle`."""
+
+from . import main
+
+main()
