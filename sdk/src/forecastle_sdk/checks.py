@@ -88,6 +88,8 @@ def checked_exog(signature: Signature, rows: int, exog: np.ndarray | None) -> np
             )
         return np.empty((rows, 0))
     values = _numbers(exog, "exog", ExogError)
+    if not names and values.size:
+        raise ExogError(f"this model takes no exogenous columns, and exog has shape {values.shape}; leave it out")
     if values.ndim != 2 or values.shape[1] != len(names):
         raise ExogError(f"exog has shape {values.shape}; expected ({rows}, {len(names)}) for {list(names)}")
     if len(values) != rows:
@@ -106,9 +108,9 @@ def checked_quantiles(quantiles: Sequence[float]) -> np.ndarray:
     """Return the quantiles as float64 (q,), each in the open interval (0, 1). Raises `QuantilesError`."""
     values = _numbers(quantiles, "the list of quantiles", QuantilesError)
     if values.ndim != 1 or not ((values > 0) & (values < 1)).all():
-        raise QuantilesError(f"the quantiles are {list(quantiles)}; each must lie between 0 and 1, both excluded")
+        raise QuantilesError(f"the quantiles are {values.tolist()}; each must lie between 0 and 1, both excluded")
     if len(set(values.tolist())) < len(values):
-        raise QuantilesError(f"the quantiles are {list(quantiles)}; name each only once")
+        raise QuantilesError(f"the quantiles are {values.tolist()}; name each only once")
     return values
 
 

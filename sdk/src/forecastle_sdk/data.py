@@ -107,6 +107,13 @@ class Dataset:
             if names.count(name) > 1:
                 raise DataError(f"the column {name!r} is named twice; a column is either endog or exog, and only once")
 
+        if not self.nobs:
+            raise DataError("there are no rows; expected at least one", code="too-few-rows")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # In another process the arrays must be read-only too, which numpy's pickles forget.
+        return Dataset, (self.endog, self.endog_names, self.index, self.exog, self.exog_names)
+
     @property
     def nobs(self) -> int:
         """The number of rows."""
@@ -131,7 +138,10 @@ class Dataset:
 
 
 def _frozen(values: np.ndarray, names: tuple[str, ...], what: str) -> np.ndarray:
-    copy = np.array(values, dtype=np.float64, order="C", copy=True)
+    try:
+        copy = np.array(values, dtype=np.float64, order="C", copy=True)
+    except (TypeError, ValueError):
+        raise DataError(f"{what} has something else than numbers in it, or rows of different lengths") from None
     if copy.ndim != 2 or copy.shape[1] != len(names):
         raise DataError(f"{what} has shape {copy.shape}; expected (rows, {len(names)}) for the columns {list(names)}")
     infinite = np.argwhere(np.isinf(copy))
@@ -168,11 +178,11 @@ class Signature:
     nobs: int
     season: int = 1
     max_horizon: int = 1000
+    exog_names: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def exog_names(self) -> tuple[str, ...]:
-        """The names of the exogenous columns, in the order that `forecast` expects."""
-        return tuple(column.name for column in self.exog)
+    def __post_init__(self) -> None:
+        # Read for every forecast, so made once: the names in the order that `forecast` expects.
+        object.__setattr__(self, "exog_names", tuple(column.name for column in self.exog))
 
     @classmethod
     def of(cls, data: Dataset, *, season: int | None = None, max_horizon: int = 1000) -> Signature:
