@@ -6,10 +6,10 @@ Keys come with a later release. Until then an installation is open or does not s
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import flask
 
@@ -17,6 +17,8 @@ from ..errors import AccessRefused
 from ..settings import Settings
 
 View = TypeVar("View", bound=Callable[..., object])
+
+HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(:[0-9]*)?")  # RFC 9110, 7.2: an IPv6 address stands in brackets
 
 CLOSED = (
     "no key has been created, and this address may be reached by others: bind to 127.0.0.1, or set FORECASTLE_OPEN=true "
@@ -68,13 +70,13 @@ def check_origin() -> None:
             f"the host {host!r:.80} is not this machine; open http://127.0.0.1 or http://localhost", code="host-refused"
         )
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
         raise AccessRefused(
             f"the page {origin!r:.80} may not use this service; call it from its own pages", code="origin-refused"
         )
 
 
 def _name_of(host: str) -> str:
-    if host.startswith("["):
-        return host[: host.find("]") + 1]
-    return host.rsplit(":", 1)[0] if host.count(":") == 1 else host
+    """Return a `Host` without its port, empty for what is none."""
+    parts = HOST.fullmatch(host)
+    return parts[1] if parts else ""
