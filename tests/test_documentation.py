@@ -1,0 +1,153 @@
+"""What README and docs show is run: shell blocks against a real server, Python blocks as they stand, a page's files together.
+
+README's first block is the two commands themselves; `.ci/bare-debian` runs them on a bare Debian.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.ports import free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEWCOMER = ("make serve", "make test")
+US_MACRO = (
+    "train us-macro --plugin varmax --data macrodata --endog realgdp,realcons "
+    "--exog realinv,realgovt,realdpi,cpi,m1,tbilrate,unemp,pop,infl,realint --set order=1,0 --set test_size=0 --promote"
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and the page it stands on."""
+
+    page: str
+    language: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    return [Block(page, language, text) for language, text in BLOCK.findall((ROOT / page).read_text())]
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks like the clone a reader stands in."""
+    clone = tmp_path_factory.mktemp("clone")
+    shutil.copytree(ROOT / "docs" / "examples", clone / "docs" / "examples")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def environment(folder: Path) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "FORECASTLE_HOME": str(folder / "var"), "PYTHONPATH": ""}
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path, environment: dict[str, str]) -> Iterator[int]:
+    """The port of a server with the demo model, in an order that is quickly fitted."""
+    run(["forecastle", "db", "upgrade"], folder, environment)
+    run(["forecastle", *US_MACRO.split()], folder, environment)
+    port = free_port()
+    server = subprocess.Popen(
+        ["forecastle", "serve", "--port", str(port)], cwd=folder, env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health/ready")
+        yield port
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait_for(address: str) -> None:
+    for _ in range(150):
+        try:
+            urllib.request.urlopen(address, timeout=5)
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(f"no answer from {address}")
+
+
+def test_every_block_says_what_it_is() -> None:
+    known = {"bash", "python", "toml", "text", "json"}
+    assert {block.language for page in PAGES for block in blocks(page)} <= known
+
+
+def test_every_page_with_commands_is_run_here() -> None:
+    assert {block.page for page in PAGES for block in blocks(page) if block.language == "bash"} == {
+        "README.md",
+        "docs/plugin-authors.md",
+    }
+
+
+def test_the_newcomers_two_commands_are_run_on_a_bare_debian() -> None:
+    first = blocks("README.md")[0].text
+    assert [line.split("  ")[0] for line in first.splitlines()] == list(NEWCOMER)
+    script = (ROOT / ".ci" / "bare-debian").read_text()
+    assert all(command in script for command in NEWCOMER)
+
+
+def test_the_commands_of_the_readme_work_in_their_order(folder: Path, environment: dict[str, str], served: int) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed, with which README asks")
+    shell = [block.text for block in blocks("README.md")[1:] if block.language == "bash"]
+    text = "\n".join(shell).replace("127.0.0.1:8000", f"127.0.0.1:{served}")
+    printed = run(["bash", "-euo", "pipefail", "-c", text], folder, environment)
+    assert '"mean":{"realgdp":[' in printed
+    assert "shop version 1" in printed
+    assert "production is version 2 now; before it was version 1" in printed
+    assert "production is version 1 now; before it was version 2" in printed
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(b.language == "python" for b in blocks(page))])
+def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
+    for block in blocks(page):
+        if block.language == "python" and not block.text.startswith("# "):
+            run([sys.executable, "-W", "error", "-c", block.text], tmp_path, dict(os.environ))
+
+
+def test_the_plugin_of_the_authors_page_passes_the_conformance_kit(tmp_path: Path, environment: dict[str, str]) -> None:
+    page = blocks("docs/plugin-authors.md")
+    for block in page:
+        if block.text.startswith("# "):
+            file = tmp_path / block.text.split("\n", 1)[0].removeprefix("# ")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.text)
+    command = next(block.text for block in page if block.language == "bash")
+    printed = run(["bash", "-euo", "pipefail", "-c", command], tmp_path, {**environment, "PYTHONPATH": str(tmp_path / "src")})
+    assert re.search(r"\d{2,} passed", printed)
+    assert "failed" not in printed
+
+
+def test_the_plugin_of_the_authors_page_is_found_and_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from forecastle.plugins import GROUP, discover
+
+    package = tmp_path / "forecastle_mean"
+    package.mkdir()
+    (package / "__init__.py").write_text(next(b.text for b in blocks("docs/plugin-authors.md") if b.language == "python"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert discover([EntryPoint("mean", "forecastle_mean:MeanPlugin", GROUP)]).usable("mean").title == "Mean"
