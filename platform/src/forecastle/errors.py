@@ -84,3 +84,8 @@ class AccessRefused(PlatformError):
     """The request comes from a page of another site, or under a foreign host name, or needs a key."""
 
     code = "access-refused"
+
+
+def pointer_to(*parts: object) -> str:
+    """Return the JSON pointer (RFC 6901) to a place: its parts, in which a column's name may hold a slash."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

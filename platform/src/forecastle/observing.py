@@ -13,6 +13,7 @@ from forecastle_registry.versions import Registered, Version
 from forecastle_sdk import Capability, Forecaster, Notice, Signature
 from forecastle_sdk.errors import CapabilityError, ExogError, InputError, ObservationsError, Problem
 
+from .errors import pointer_to
 from .plugins import Catalogue, InstalledPlugin
 from .registering import Draft, register
 from .serving.files import time_column
@@ -43,7 +44,7 @@ def observations_from_file(signature: Signature, content: bytes) -> Observations
     table = read_table(content, (*signature.endog, *signature.exog_names))
     absent = [name for name in (*signature.endog, *signature.exog_names) if name not in table.header]
     if absent:
-        problems = [Problem(f"/file/{name}", "is absent; every column of the model is needed") for name in absent]
+        problems = [Problem(pointer_to("file", name), "is absent; every column of the model is needed") for name in absent]
         raise ObservationsError(f"the file lacks {', '.join(absent)}", code="observations-incomplete", problems=problems)
     time = time_column(table.header, (*signature.endog, *signature.exog_names))
     endog = {name: [None if v != v else v for v in table.numbers(name, missing=True)] for name in signature.endog}
@@ -93,11 +94,11 @@ def _endog_array(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> 
     """Return new endogenous rows as float64 (n, k), NaN for what is missing. Raises `ObservationsError`."""
     if set(columns) != set(signature.endog):
         problems = [
-            Problem(f"/endog/{name}", "is no endogenous column of this model")
+            Problem(pointer_to("endog", name), "is no endogenous column of this model")
             for name in columns
             if name not in signature.endog
         ]
-        problems += [Problem(f"/endog/{name}", "is absent") for name in signature.endog if name not in columns]
+        problems += [Problem(pointer_to("endog", name), "is absent") for name in signature.endog if name not in columns]
         message = f"endog must have exactly the columns {', '.join(signature.endog)}"
         raise ObservationsError(message, code="observations-incomplete", problems=problems[:REPORTED])
     lengths = {len(columns[name]) for name in signature.endog}
@@ -114,7 +115,7 @@ def _endog_array(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> 
 
 def _check_cells(name: str, cells: Sequence[Any]) -> None:
     problems = [
-        Problem(f"/endog/{name}/{i}", f"{cell!r:.40} in row {i + 1}; expected a number, or null for a missing value")
+        Problem(pointer_to("endog", name, i), f"{cell!r:.40} in row {i + 1}; expected a number, or null for a missing value")
         for i, cell in enumerate(cells)
         if cell is not None and type(cell) not in NUMBERS
     ]
@@ -129,7 +130,7 @@ def _check_index(signature: Signature, index: Sequence[Any] | None, rows: int) -
         raise ObservationsError(f"index has {len(index)} stamps for {rows} rows; expected as many")
     for i, stamp in enumerate(index):
         if not signature.index.matches(stamp if isinstance(stamp, int) else str(stamp), i + 1):
-            problem = Problem(f"/index/{i}", f"{stamp!r:.40} in row {i + 1}; expected {signature.index.at(i + 1)}")
+            problem = Problem(pointer_to("index", i), f"{stamp!r:.40} in row {i + 1}; expected {signature.index.at(i + 1)}")
             message = f"the rows do not go on where the model ended ({signature.index.last}): {problem.message}"
             raise InputError(message, code="times-do-not-match", problems=[problem])
 

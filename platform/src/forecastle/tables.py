@@ -17,7 +17,7 @@ from typing import Any
 
 from forecastle_sdk.errors import Problem
 
-from .errors import UnreadableTable
+from .errors import UnreadableTable, pointer_to
 
 ENCODINGS = ("utf-8-sig", "cp1252", "cp932")  # what Excel writes; the first that reads the file and the wanted header wins
 DELIMITERS = (",", ";", "\t")
@@ -47,7 +47,7 @@ class Table:
             number = _number(cell, self.decimal_comma)
             if number is None or (math.isnan(number) and not missing):
                 shown = "nothing" if _is_empty(cell) else repr(cell)
-                problems.append(Problem(f"/{name}/{i}", f"{shown} in row {self.first_row + i}; expected a number"))
+                problems.append(Problem(pointer_to(name, i), f"{shown} in row {self.first_row + i}; expected a number"))
                 continue
             values.append(number)
         if problems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -124,5 +125,5 @@ def _problem(status: int, code: str, detail: str, problems: Iterable[Problem] = 
 def _encoded(document: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(document)
-    except TypeError:  # a lone surrogate that came in with the request; orjson writes UTF-8 only
-        return flask.json.dumps(document).encode()
+    except TypeError:  # half a surrogate pair came in with the request; no JSON can say it, escaped or not
+        return json.dumps(document, ensure_ascii=False).encode(errors="replace")

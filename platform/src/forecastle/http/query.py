@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import flask
 
-from forecastle_sdk.errors import ExogError, Problem
+from forecastle_sdk.errors import Problem
 
-from ..errors import UnreadableTable
+from ..errors import UnreadableTable, pointer_to
 from ..serving.request import Ask, resolve_horizon
 from ..tables import NUMBER
 from .problems import RequestRefused
 from .schemas import ALIAS, MAX_INTEGER
 
 RESERVED = ("horizon", "h", "steps", "levels", "quantiles", "version", "alias")
+NOT_FINITE = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 FORM = ("file", "horizon", "levels")
 TEMPLATE_HORIZON = 12
 
 
 def ask_from_query(query: Mapping[str, str]) -> Ask:
-    """Read a request from a query: what is not reserved is an exogenous column. Raises `RequestRefused` or `ExogError`."""
-    exog = {name: _steps(name, text) for name, text in query.items() if name not in RESERVED}
+    """Read a request from a query: what is not reserved is an exogenous column. Raises `RequestRefused`."""
+    exog = {name: [_cell(part) for part in text.split(",")] for name, text in query.items() if name not in RESERVED}
     alias = query.get("alias")
     if alias is not None and not ALIAS.fullmatch(alias):
         raise _wrong("alias", alias, "the name of an alias")
@@ -39,11 +39,14 @@ def ask_from_form(request: flask.Request) -> tuple[bytes, Ask]:
     for name in given:
         if name not in FORM:
             raise RequestRefused(
-                f"the form has a field {name!r:.40}; it takes {', '.join(FORM)}", problems=[Problem(f"/{name}", "unknown")]
+                f"the form has a field {name!r:.40}; it takes {', '.join(FORM)}",
+                problems=[Problem(pointer_to(name), "unknown")],
             )
         if given.count(name) > 1:
             raise RequestRefused(
-                f"the field {name!r} is given twice", code="parameter-doubled", problems=[Problem(f"/{name}", "given twice")]
+                f"the field {name!r} is given twice",
+                code="parameter-doubled",
+                problems=[Problem(pointer_to(name), "given twice")],
             )
     if "file" not in request.files:
         problems = [Problem("/file", "absent; expected an upload")]
@@ -56,7 +59,9 @@ def template_horizon(query: Mapping[str, str], limit: int) -> int:
     """Return the number of rows of a template. Raises `RequestRefused` or `HorizonError`."""
     for name in query:
         if name != "horizon":
-            raise RequestRefused(f"there is no parameter {name!r:.40}; give horizon", problems=[Problem(f"/{name}", "unknown")])
+            raise RequestRefused(
+                f"there is no parameter {name!r:.40}; give horizon", problems=[Problem(pointer_to(name), "unknown")]
+            )
     asked = _whole(query, "horizon")
     return resolve_horizon(TEMPLATE_HORIZON if asked is None else asked, {}, limit)
 
@@ -64,7 +69,9 @@ def template_horizon(query: Mapping[str, str], limit: int) -> int:
 def _horizon(texts: Mapping[str, str]) -> int | None:
     given = {name: _whole(texts, name) for name in ("horizon", "h", "steps") if name in texts}
     if len(set(given.values())) > 1:
-        problems = [Problem(f"/{name}", f"{value} here; horizon, h and steps must agree") for name, value in given.items()]
+        problems = [
+            Problem(pointer_to(name), f"{value} here; horizon, h and steps must agree") for name, value in given.items()
+        ]
         raise RequestRefused("horizon, h and steps do not agree", problems=problems)
     return next(iter(given.values()), None)
 
@@ -85,22 +92,19 @@ def _numbers(texts: Mapping[str, str], name: str) -> tuple[float, ...] | None:
     return tuple(_number(name, part, f"/{name}/{i}") for i, part in enumerate(texts[name].split(",")))
 
 
-def _steps(name: str, text: str) -> list[Any]:
-    return [_number(name, part, f"/exog/{name}/{i}") for i, part in enumerate(text.split(","))]
+def _cell(text: str) -> float | str:
+    """Return a number, or the text that is none: the signature's check names its column and row, or the column as unknown."""
+    return float(text) if NUMBER.fullmatch(text.strip()) or text.strip().lower() in NOT_FINITE else text
 
 
 def _number(name: str, text: str, pointer: str) -> float:
     if NUMBER.fullmatch(text.strip()) and math.isfinite(float(text)):
         return float(text)
     problem = Problem(pointer, f"{text!r:.40}; expected a finite number")
-    if pointer.startswith("/exog"):
-        raise ExogError(
-            f"the parameter {name!r:.40} has {text!r:.40}; expected a number", code="exog-not-a-number", problems=[problem]
-        )
     raise RequestRefused(f"{name} has {text!r:.40}; expected a comma-separated list of numbers", problems=[problem])
 
 
 def _wrong(name: str, text: str, expected: str) -> RequestRefused:
     return RequestRefused(
-        f"{name} is {text!r:.40}; expected {expected}", problems=[Problem(f"/{name}", f"expected {expected}")]
+        f"{name} is {text!r:.40}; expected {expected}", problems=[Problem(pointer_to(name), f"expected {expected}")]
     )

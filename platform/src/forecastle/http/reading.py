@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 import flask
 import marshmallow
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from forecastle_sdk.errors import Problem
 
+from ..errors import pointer_to
 from .problems import RequestRefused
 
 JSON = "application/json"
@@ -39,10 +40,16 @@ class StrictParser(FlaskParser):
 
 
 def read_json(req: flask.Request) -> Any:
-    """Return the body as JSON. Raises 415 for another content type, 400 for what is not JSON or has a name twice."""
+    """Return the body as JSON. Raises 415 for another content type, 400 for what is not JSON or too large, `RequestRefused`.
+
+    NaN and Infinity come through, as 1e999 does: whoever checks the numbers can name the column and the row, the parser cannot.
+    """
     require_content_type(req, JSON)
+    body = req.get_data(cache=False)
+    if req.content_length is None and len(body) == req.max_content_length:
+        raise RequestEntityTooLarge  # a body of unknown length is cut off at the cap in silence
     try:
-        return json.loads(req.get_data(cache=False), object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+        return json.loads(body, object_pairs_hook=_no_doubles)
     except RequestRefused:
         raise
     except RecursionError:
@@ -59,7 +66,7 @@ def read_query(req: flask.Request) -> dict[str, str]:
     if doubled:
         message = f"the parameter {doubled[0]!r} is given twice; give several steps as one comma-separated list"
         raise RequestRefused(
-            message, code="parameter-doubled", problems=[Problem(f"/{name}", "given twice") for name in doubled]
+            message, code="parameter-doubled", problems=[Problem(pointer_to(name), "given twice") for name in doubled]
         )
     return req.args.to_dict()
 
@@ -76,12 +83,8 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         doubled = next(name for name in names if names.count(name) > 1)
         message = f"the name {doubled!r} stands twice in one object; JSON would keep only the last"
-        raise RequestRefused(message, code="name-doubled", problems=[Problem(f"/{doubled}", "given twice")])
+        raise RequestRefused(message, code="name-doubled", problems=[Problem(pointer_to(doubled), "given twice")])
     return document
-
-
-def _no_constant(constant: str) -> NoReturn:
-    raise BadRequest(f"the body is not JSON: {constant} is no JSON number; every number must be finite")
 
 
 def problems_from(messages: Any, pointer: str = "") -> list[Problem]:
@@ -90,10 +93,6 @@ def problems_from(messages: Any, pointer: str = "") -> list[Problem]:
         return [
             problem
             for name, inner in messages.items()
-            for problem in problems_from(inner, pointer if name == "_schema" else f"{pointer}/{_escaped(name)}")
+            for problem in problems_from(inner, pointer if name == "_schema" else pointer + pointer_to(name))
         ]
     return [Problem(pointer, str(message)) for message in (messages if isinstance(messages, list) else [messages])]
-
-
-def _escaped(name: object) -> str:
-    return str(name).replace("~", "~0").replace("/", "~1")

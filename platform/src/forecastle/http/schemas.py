@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_lo
 from ..serving.request import MAX_QUANTILES, NUMBERS, Ask
 
 MAX_INTEGER = 2**31 - 1  # what every database's INTEGER holds
-ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
 class Whole(fields.Integer):
@@ -167,7 +167,7 @@ class PageSchema(StrictSchema):
     """How much of a listing to answer, and from where."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 500), metadata={"description": "Items on a page"})
-    after = fields.String(metadata={"description": "`next` of the page before"})
+    after = fields.String(validate=validate.Regexp(ALIAS), metadata={"description": "`next` of the page before"})
 
 
 class PluginSchema(Schema):

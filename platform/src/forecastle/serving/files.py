@@ -8,6 +8,7 @@ from typing import Any
 from forecastle_sdk import Index, Signature
 from forecastle_sdk.errors import ExogError, HorizonError, InputError, Problem
 
+from ..errors import pointer_to
 from ..tables import TIME_NAMES, Table, read_table
 
 
@@ -23,7 +24,9 @@ def exog_from_file(signature: Signature, content: bytes, limit: int) -> dict[str
     names = [name for name in table.header if name != time]
     unknown = [name for name in names if name not in signature.exog_names]
     if unknown:
-        problems = [Problem(f"/file/{name}", "is neither an exogenous column of this version nor the time") for name in unknown]
+        problems = [
+            Problem(pointer_to("file", name), "is neither an exogenous column of this version nor the time") for name in unknown
+        ]
         message = f"the file has columns that this version does not know: {', '.join(unknown)}"
         raise ExogError(message, code="exog-unknown", problems=problems)
     if time is not None:
@@ -44,6 +47,6 @@ def check_times(index: Index, table: Table, column: str) -> None:
     cells = table.column(column)
     for i, (cell, expected) in enumerate(zip(cells, index.after(0, len(cells)), strict=True)):
         if not index.matches(str(cell), i + 1):
-            problem = Problem(f"/file/{column}/{i}", f"{cell} in row {table.first_row + i}; expected {expected}")
+            problem = Problem(pointer_to("file", column, i), f"{cell} in row {table.first_row + i}; expected {expected}")
             message = f"the time column {column!r} does not go on where the training data ended: {problem.message}"
             raise InputError(message, code="times-do-not-match", problems=[problem])

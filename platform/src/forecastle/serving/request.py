@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
 from forecastle_sdk import Signature
 from forecastle_sdk.errors import ExogError, HorizonError, InputError, Problem, QuantilesError
+
+from ..errors import pointer_to
 
 REPORTED = 20  # of a thousand bad cells a person reads the first few
 DEFAULT_LEVELS = (95.0,)
@@ -62,7 +64,11 @@ def spread(levels: Sequence[float] | None, quantiles: Sequence[float] | None) ->
     upper = [0.5 + level / 200 for level in ordered]
     count = len(ordered)
     bounds = tuple((level, count - 1 - i, count + i) for i, level in enumerate(ordered))
-    return Spread((*lower, *upper), bounds)
+    quantiles = (*lower, *upper)
+    if not all(a < b for a, b in pairwise((0.0, *quantiles, 1.0))):
+        message = f"levels are too near to each other, to 0 or to 100 to be told apart: {', '.join(map(repr, ordered))}"
+        raise QuantilesError(message, code="levels-invalid")
+    return Spread(quantiles, bounds)
 
 
 def _check_each(values: Sequence[float], what: str, low: float, high: float) -> None:
@@ -70,7 +76,7 @@ def _check_each(values: Sequence[float], what: str, low: float, high: float) -> 
         raise QuantilesError(f"{len(values)} {what} are too many; at most {MAX_QUANTILES} are answered", code=f"{what}-invalid")
     for i, value in enumerate(values):
         if not low < value < high:
-            problem = Problem(f"/{what}/{i}", f"{value:g}; expected a number between {low:g} and {high:g}, both excluded")
+            problem = Problem(pointer_to(what, i), f"{value:g}; expected a number between {low:g} and {high:g}, both excluded")
             raise QuantilesError(f"{what} must lie between {low:g} and {high:g}", code=f"{what}-invalid", problems=[problem])
     if len(set(values)) < len(values):
         raise QuantilesError(f"{what} has a value twice; give each once", code=f"{what}-invalid")
@@ -103,10 +109,10 @@ def exog_columns(exog: Exog | None, what: str = "exog") -> dict[str, Sequence[An
         return {name: values if isinstance(values, list) else [values] for name, values in exog.items()}
     for i, record in enumerate(exog):
         if not isinstance(record, Mapping):
-            problem = Problem(f"/{what}/{i}", "expected an object with one number for each column")
+            problem = Problem(pointer_to(what, i), "expected an object with one number for each column")
             raise ExogError(f"{what} is neither columns nor records", problems=[problem])
         if record.keys() != exog[0].keys():
-            problem = Problem(f"/{what}/{i}", f"has the columns {sorted(record)}; the first record has {sorted(exog[0])}")
+            problem = Problem(pointer_to(what, i), f"has the columns {sorted(record)}; the first record has {sorted(exog[0])}")
             raise ExogError(f"the records of {what} differ in their columns, first in row {i + 1}", problems=[problem])
     return {name: [record[name] for record in exog] for name in (exog[0] if exog else ())}
 
@@ -137,8 +143,8 @@ def _check_names(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> 
         return
     unknown = [name for name in columns if name not in signature.exog_names]
     absent = [name for name in signature.exog_names if name not in columns]
-    problems = [Problem(f"/exog/{name}", "is no exogenous column of this version") for name in unknown[:REPORTED]]
-    problems += [Problem(f"/exog/{name}", "is absent; a number is needed for each step") for name in absent]
+    problems = [Problem(pointer_to("exog", name), "is no exogenous column of this version") for name in unknown[:REPORTED]]
+    problems += [Problem(pointer_to("exog", name), "is absent; a number is needed for each step") for name in absent]
     if not signature.exog:
         message, code = "this version takes no exogenous columns; leave exog out", "exog-unknown"
     elif not columns:
@@ -166,13 +172,14 @@ def _wrong_cell(signature: Signature, horizon: int, ordered: Sequence[Sequence[A
 def _wrong_length(name: str, length: int, horizon: int) -> ExogError:
     code = "exog-too-short" if length < horizon else "exog-too-long"
     message = f"the exogenous column {name!r} has {length} values; expected {horizon}, one for each step"
-    return ExogError(message, code=code, problems=[Problem(f"/exog/{name}", f"{length} values; expected {horizon}")])
+    return ExogError(message, code=code, problems=[Problem(pointer_to("exog", name), f"{length} values; expected {horizon}")])
 
 
 def _wrong_cells(name: str, values: Sequence[Any]) -> ExogError:
     bad = [(i, value) for i, value in enumerate(values) if not _is_number(value)]
     problems = [
-        Problem(f"/exog/{name}/{i}", f"{_shown(value)} in row {i + 1}; expected a finite number") for i, value in bad[:REPORTED]
+        Problem(pointer_to("exog", name, i), f"{_shown(value)} in row {i + 1}; expected a finite number")
+        for i, value in bad[:REPORTED]
     ]
     row, value = bad[0]
     message = f"the exogenous column {name!r} has {_shown(value)} in row {row + 1}; expected a finite number"
