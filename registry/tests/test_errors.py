@@ -26,6 +26,7 @@ EXAMPLES = [
     errors.SigningKeyUnusable("short; move it away"),
     errors.DatabaseUnusable("gone; start it"),
     errors.DatabaseBehind("0001", "0002"),
+    errors.DatabaseAhead("later; upgrade Forecastle"),
 ]
 
 

@@ -16,7 +16,8 @@ RegistryError
 │   └── ArtifactRefused   the bytes are whole, and not to be trusted
 ├── SigningKeyUnusable
 └── DatabaseUnusable      unreachable, locked, full, or on a file system that cannot hold it
-    └── DatabaseBehind    its tables are not those of this release
+    ├── DatabaseBehind    its tables are not those of this release
+    └── DatabaseAhead     its tables are those of a later release
 """
 
 from __future__ import annotations
@@ -195,3 +196,9 @@ class DatabaseBehind(DatabaseUnusable):
             " run `forecastle db upgrade`"
         )
         self.found, self.expected = found, expected
+
+
+class DatabaseAhead(DatabaseUnusable):
+    """The database's tables are those of a later release."""
+
+    code = "database-ahead"
