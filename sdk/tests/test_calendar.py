@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import timeit
 
 import pandas as pd
 import pytest
@@ -117,6 +116,7 @@ def test_a_clock_may_change_by_half_an_hour():
 def test_of_a_wall_time_that_the_clock_repeats_the_first_is_meant():
     index = Index("time", "2024-10-26T02:30:00", "D", BERLIN)
     assert index.at(1) == "2024-10-27T02:30:00+02:00"
+    assert Index("time", "2024-10-27 02:30", "h", BERLIN).last == "2024-10-27T02:30:00+02:00"
     hours = Index("time", "2024-10-27T01:00:00", "h", BERLIN)
     assert hours.after(0, 3) == ["2024-10-27T02:00:00+02:00", "2024-10-27T02:00:00+01:00", "2024-10-27T03:00:00+01:00"]
     assert hours.matches("2024-10-27 02:00", 1)
@@ -245,6 +245,7 @@ def test_an_irregular_calendar_goes_along_its_table():
         ("ME", "2009-01-31", "2009/10", 9),
         ("BME", "2009-01-30", "2009-10", 9),
         ("MS", "2009-01-01", "2009Q4", None),
+        ("MS", "2009-01-01", "2009", None),
         ("MS", "2009-01-01", "2009-13", None),
         ("YE", "2009-12-31", "2011", 2),
         ("D", "2009-01-01", "2009-01", None),
@@ -290,12 +291,6 @@ def test_integers_and_tables_suggest_no_season():
 def test_an_index_survives_json_and_can_be_a_key(index):
     assert Index.from_json(json.loads(json.dumps(index.to_json()))) == index
     assert {index: 1}[Index.from_json(index.to_json())] == 1
-
-
-def test_eight_stamps_cost_microseconds():
-    index = Index("time", "2004-01-01", "QS")
-    best = min(timeit.repeat(lambda: index.after(0, 8), number=200, repeat=20)) / 200
-    assert best < 50e-6, "about 1 µs when it was asked before; this limit leaves room for a busy machine"
 
 
 def test_the_stamps_are_the_receivers_own():

@@ -138,6 +138,8 @@ def test_a_signature_goes_on_with_new_rows():
     extended = Signature.of(dataset()).extended(2, np.array([[9.0], [0.5]]))
     assert extended.exog == (ExogColumn("unemp", last=0.5, min=0.5, max=9.0),)
     assert (extended.nobs, extended.index.last) == (6, "2004-07-01")
+    inside = Signature.of(dataset()).extended(1, np.array([[2.5]]))
+    assert inside.exog == (ExogColumn("unemp", last=2.5, min=1.0, max=4.0),)
     assert Signature.of(dataset()).extended(0) == Signature.of(dataset())
 
 

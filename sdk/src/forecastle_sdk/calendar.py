@@ -193,7 +193,8 @@ def _is_date(rhythm: Frequency, stamp: datetime) -> bool:
 
 def _integers(last: int, step: int, k: int, horizon: int) -> list[int]:
     if abs(last + step * (k + horizon)) > LARGEST:
-        raise HorizonError(f"steps up to {k + horizon} after {last} leave the integers; ask for fewer")
+        message = f"steps up to {k + horizon} after {last} leave the integers; ask for fewer"
+        raise HorizonError(message, code="horizon-past-calendar")
     return [last + step * i for i in range(k + 1, k + horizon + 1)]
 
 

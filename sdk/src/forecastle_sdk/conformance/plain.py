@@ -50,7 +50,7 @@ def _encoded_array(array: np.ndarray, place: str) -> dict[str, Any]:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{place} is an array of {array.dtype}; a state holds arrays of numbers or truth values only")
     values = [_encoded(value, place) for value in array.ravel().tolist()]
-    return {ARRAY: values, "dtype": array.dtype.newbyteorder("=").str, "shape": list(array.shape)}
+    return {ARRAY: values, "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
 def _decoded(found: dict[str, Any]) -> Any:
