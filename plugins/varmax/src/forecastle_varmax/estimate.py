@@ -13,6 +13,7 @@ from forecastle_sdk import Candidate, Dataset, Estimate, Verdict
 from forecastle_sdk.errors import DataError
 
 from .coefficients import Shape
+from .gradient import value_and_gradient
 from .optimize import maximize, outer_product
 from .parameters import Order, Specification
 from .prepare import Prepared
@@ -92,7 +93,12 @@ def fit_order(prepared: Prepared, order: Order, specification: Specification) ->
 def _fitted(prepared: Prepared, shape: Shape) -> OrderFit:
     model = stock_model(prepared.endog, prepared.exog, shape.order, shape.specification)
     start = starting_values(prepared.endog, prepared.exog, shape)
-    optimum = maximize(model, model.untransform_params(start.vector()), shape.specification.maxiter)
+    optimum = maximize(
+        lambda vector: value_and_gradient(model, shape, vector),
+        lambda vector: model.loglikeobs(vector, transformed=False),
+        model.untransform_params(start.vector()),
+        shape.specification.maxiter,
+    )
     found = model.transform_params(optimum.vector)
     vector = prepared.scaling.raw_vector(found, shape)
     llf = float(raw_model(prepared.data, shape.order, shape.specification).loglike(vector))

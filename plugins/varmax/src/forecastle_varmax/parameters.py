@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import marshmallow
+import numpy as np
 from marshmallow import fields, validate
 
 from forecastle_sdk.errors import ParametersError
@@ -76,7 +77,7 @@ class VarmaxParameters(marshmallow.Schema):
         load_default=False, metadata={"description": "Whether the endogenous columns are observed with an error of their own."}
     )
     maxiter = fields.Integer(
-        load_default=300,
+        load_default=1000,
         validate=validate.Range(1, 100_000),
         metadata={"description": "The most iterations that the optimizer may take for one order."},
     )
@@ -89,7 +90,7 @@ class Specification:
     trend: str = "c"
     error_cov_type: str = "unstructured"
     measurement_error: bool = False
-    maxiter: int = 300
+    maxiter: int = 1000
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Specification:
@@ -105,6 +106,10 @@ class Specification:
     def powers(self) -> tuple[int, ...]:
         """The powers of time in the trend."""
         return {"n": (), "c": (0,), "t": (1,), "ct": (0, 1)}[self.trend]
+
+    def trend_columns(self, first: int, last: int) -> np.ndarray:
+        """Return the trend's regressors (rows, powers) for the rows first … last, counted from 1."""
+        return np.asarray(np.arange(first, last + 1.0)[:, None] ** np.array(self.powers, dtype=np.float64))
 
     def keywords(self) -> dict[str, Any]:
         """Return what statsmodels' VARMAX takes beside data and order."""

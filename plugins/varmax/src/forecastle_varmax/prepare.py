@@ -50,8 +50,7 @@ def _check_rank(data: Dataset, specification: Specification) -> None:
             f"there are {data.nobs} rows for {len(data.exog_names)} exogenous columns; give {needed}, or fewer columns",
             code="too-few-rows",
         )
-    time = np.arange(1.0, data.nobs + 1)
-    columns = np.column_stack([time**power for power in specification.powers] + [data.exog])
+    columns = np.concatenate((specification.trend_columns(1, data.nobs), data.exog), axis=1)
     if specification.has_constant:
         columns[:, 1:] -= columns[:, 1:].mean(axis=0)
     columns /= np.maximum(np.sqrt((columns**2).sum(axis=0)), np.finfo(float).tiny)

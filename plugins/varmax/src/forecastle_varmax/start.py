@@ -15,9 +15,8 @@ def starting_values(endog: np.ndarray, exog: np.ndarray | None, shape: Shape) ->
     """Return coefficients to start from, for standardized endog (n, k), NaN where missing, and exog (n, m) or None."""
     filled = _filled(endog)
     p, q = shape.order
-    time = np.arange(1.0, len(filled) + 1)
-    known = np.column_stack([time**power for power in shape.specification.powers] + ([] if exog is None else [exog]))
-    known = known.reshape(len(filled), -1)
+    trend = shape.specification.trend_columns(1, len(filled))
+    known = trend if exog is None else np.concatenate((trend, exog), axis=1)
     shocks, first = _long_regression(filled, known, shape) if q else (np.zeros_like(filled), 0)
     first = max(first + q, p)
     lagged = np.concatenate((_lags(filled, p, first), _lags(shocks, q, first)), axis=1)
