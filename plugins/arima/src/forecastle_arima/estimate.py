@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 from statsmodels.tsa.statespace.sarimax import SARIMAX
-from statsmodels.tsa.statespace.tools import diff
 
 from forecastle_sdk import Dataset, Estimate
 from forecastle_sdk.errors import FitError, StateError
@@ -23,6 +22,7 @@ from forecastle_sdk.statespace import StateSpace
 
 from .extract import state_space
 from .parameters import Specification
+from .scaling import ScaledSARIMAX
 
 CLOSE = 0.01  # of a log-likelihood: what nobody would call another optimum
 
@@ -57,7 +57,10 @@ def optimize(data: Dataset, specification: Specification, *, scaled: bool) -> Op
         warnings.simplefilter("always")
         try:
             model = kind(data.endog[:, 0], **model_arguments(data, specification))
-            found = model.fit(disp=False, maxiter=specification.maxiter, low_memory=True, cov_type="none")
+            # `approx` asks for our exact score; the other climb is to be statsmodels' own, by finite differences.
+            score = "approx" if scaled else None
+            settings = {"disp": False, "low_memory": True, "cov_type": "none"}
+            found = model.fit(maxiter=specification.maxiter, optim_score=score, **settings)
         except (np.linalg.LinAlgError, ValueError) as error:
             raise FitError(
                 f"{specification.label} could not be fitted: {error}; try another order, or fewer columns"
@@ -96,33 +99,6 @@ def estimation(data: Dataset, specification: Specification, optimum: Optimum) ->
     )
 
 
-class ScaledSARIMAX(SARIMAX):
-    """SARIMAX whose optimizer sees parameters of the size of one, and regressors that are orthogonal.
-
-    Only the optimizer's coordinates are other than the stock model's: likelihood, parameters and results are the same.
-    """
-
-    def __init__(self, endog: np.ndarray, **arguments: Any) -> None:
-        super().__init__(endog, **arguments)
-        self._coordinates = _coordinates(self)
-
-    def transform_params(self, unconstrained: np.ndarray) -> np.ndarray:
-        """Return the model's parameters for a point of the optimizer."""
-        return super().transform_params(self._coordinates @ unconstrained)
-
-    def untransform_params(self, constrained: np.ndarray) -> np.ndarray:
-        """Return the point of the optimizer for the model's parameters."""
-        return np.linalg.solve(self._coordinates, super().untransform_params(constrained))
-
-    @property
-    def start_params(self) -> np.ndarray:
-        """The stock start, but for the measurement error: its variance begins at a tenth of the shocks', not at 1."""
-        start = np.array(super().start_params)
-        if self.measurement_error:
-            start[-2] = start[-1] / 10
-        return start
-
-
 def model_arguments(data: Dataset, specification: Specification) -> dict[str, Any]:
     """Return the keyword arguments of the stock SARIMAX for this data and specification."""
     order, seasonal_order = (
@@ -139,46 +115,6 @@ def model_arguments(data: Dataset, specification: Specification) -> dict[str, An
         "enforce_invertibility": specification.enforce_invertibility,
         "mle_regression": specification.mle_regression,
     }
-
-
-def _coordinates(model: SARIMAX) -> np.ndarray:
-    """Return the matrix that takes the optimizer's point to stock SARIMAX's unconstrained parameters.
-
-    The shocks' deviation at the start is the unit of deviations and of regression effects. The trend and the exogenous
-    columns, as the starting autoregression leaves them for the shocks, are combined to be orthogonal and of one size.
-    """
-    start = model.start_params
-    scale = np.sqrt(start[-1])
-    matrix = np.eye(len(start))
-    matrix[-1, -1] = scale
-    if model.measurement_error:
-        matrix[-2, -2] = scale
-    count = model.k_trend + (model.k_exog if model.mle_regression else 0)
-    if count:
-        matrix[:count, :count] = scale * _orthogonalizer(_regressors(model, start))
-    return matrix
-
-
-def _orthogonalizer(regressors: np.ndarray) -> np.ndarray:
-    """Return the matrix that makes regressors (n, m) orthogonal and of mean square one; where they depend, their sizes only."""
-    upper = np.linalg.qr(regressors, mode="r") / np.sqrt(len(regressors))
-    sizes = np.sqrt((regressors**2).mean(axis=0))
-    if np.abs(np.diag(upper)).min() <= 1e-8 * sizes.max():
-        return np.diag(1 / np.where(sizes > 0, sizes, 1.0))
-    return np.linalg.inv(upper)
-
-
-def _regressors(model: SARIMAX, start: np.ndarray) -> np.ndarray:
-    """Return what trend and exog add to the shocks: (rows, k_trend + k_exog); only exog passes through the autoregression."""
-    model.update(start)
-    polynomial = np.polymul(model._polynomial_ar, model._polynomial_seasonal_ar)
-    columns = [model._trend_data[:, column] for column in range(model.k_trend)]
-    if model.mle_regression:
-        exog = diff(model.exog, model.k_diff, model.k_seasonal_diff, model.seasonal_periods)
-        columns += [np.convolve(column, polynomial)[: len(exog)] for column in exog.T]
-    rows = min(map(len, columns))
-    dropped = min(len(polynomial) - 1, rows // 2)  # rows whose past is not known
-    return np.column_stack([column[-rows:][dropped:] for column in columns])
 
 
 def _estimates(data: Dataset, results: Any, std_errors: np.ndarray) -> tuple[Estimate, ...]:
