@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import numpy as np
 import pytest
@@ -169,14 +168,6 @@ def test_no_exog_one_column_and_few_rows_give_no_notice():
     assert exog_notices(Dataset(endog, ("y",), QUARTERS)) == ()
     assert exog_notices(dataset(x=np.arange(10.0))) == ()
     assert exog_notices(dataset(x=np.array([1.0, 2]), y2=np.array([1.0, 2]))) == ()
-
-
-def test_forty_columns_and_twenty_thousand_rows_take_about_a_second():
-    values = np.round(300 + np.random.default_rng(0).normal(size=(20_000, 40)).cumsum(axis=0), 2)
-    data = dataset(Index("integer", 19_999), **{f"x{j}": column for j, column in enumerate(values.T)})
-    started = time.process_time()
-    exog_notices(data)
-    assert time.process_time() - started < 3
 
 
 def test_the_rounding_of_a_column_is_read_from_its_values():
