@@ -18,7 +18,7 @@ from .plugins import Catalogue, InstalledPlugin
 from .registering import Draft, register
 from .serving.files import time_column
 from .serving.forecasts import Forecasting
-from .serving.request import NUMBERS, REPORTED, Exog, exog_array, exog_columns
+from .serving.request import REPORTED, Exog, exog_array, exog_columns, is_number
 from .settings import Settings
 from .tables import read_table
 
@@ -106,18 +106,16 @@ def _endog_array(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> 
         raise ObservationsError(f"the columns of endog have {sorted(lengths)} rows; expected the same number, at least one")
     for name in signature.endog:
         _check_cells(name, columns[name])
-    try:
-        rows = [[np.nan if cell is None else float(cell) for cell in columns[name]] for name in signature.endog]
-    except OverflowError:
-        raise ObservationsError("endog has a number that is too large; expected finite numbers") from None
-    return np.array(rows).T
+    return np.array([[np.nan if cell is None else float(cell) for cell in columns[name]] for name in signature.endog]).T
 
 
 def _check_cells(name: str, cells: Sequence[Any]) -> None:
     problems = [
-        Problem(pointer_to("endog", name, i), f"{cell!r:.40} in row {i + 1}; expected a number, or null for a missing value")
+        Problem(
+            pointer_to("endog", name, i), f"{cell!r:.40} in row {i + 1}; expected a finite number, or null for a missing value"
+        )
         for i, cell in enumerate(cells)
-        if cell is not None and type(cell) not in NUMBERS
+        if cell is not None and not is_number(cell)
     ]
     if problems:
         raise ObservationsError(f"the column {name!r}: {problems[0].message}", problems=problems[:REPORTED])
@@ -135,6 +133,11 @@ def _check_index(signature: Signature, index: Sequence[Any] | None, rows: int) -
             raise InputError(message, code="times-do-not-match", problems=[problem])
 
 
+def _floats(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[float | None]]:
+    """Return rows as the state has seen them: JSON's integers may be larger than its readers take."""
+    return {name: [None if cell is None else float(cell) for cell in cells] for name, cells in columns.items()}
+
+
 def _child(parent: Version, forecaster: Forecaster, rows: Observations) -> Draft:
     count, last = forecaster.signature.nobs - parent.signature["nobs"], forecaster.signature.index.last
     text = f"{count} rows up to {last} were appended to version {parent.number} without a refit; its parameters are unchanged"
@@ -147,7 +150,7 @@ def _child(parent: Version, forecaster: Forecaster, rows: Observations) -> Draft
         lineage={
             **parent.lineage,
             "parent": parent.number,
-            "appended": {"rows": count, "until": last, "endog": dict(rows.endog), "exog": dict(rows.exog)},
+            "appended": {"rows": count, "until": last, "endog": _floats(rows.endog), "exog": _floats(rows.exog)},
         },
         estimates=parent.estimates,
         llf=parent.llf,

@@ -9,8 +9,10 @@ import csv
 import io
 import math
 import re
+import sys
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -21,6 +23,8 @@ from .errors import UnreadableTable, pointer_to
 
 ENCODINGS = ("utf-8-sig", "cp1252", "cp932")  # what Excel writes; the first that reads the file and the wanted header wins
 DELIMITERS = (",", ";", "\t")
+EMPTY = "the file is empty; expected a header and rows"
+MAX_CELLS = 10**7  # of a workbook, whose rows may be as wide as they say
 MAX_UNPACKED = 100 * 1000**2  # an .xlsx is a zip file: what it may become
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 TIME_NAMES = ("timestamp", "time", "date", "datetime", "ds", "period", "month", "quarter", "year", "day", "week", "index", "t")
@@ -65,7 +69,7 @@ def _number(cell: Any, decimal_comma: bool) -> float | None:
     if _is_empty(cell):
         return math.nan
     if isinstance(cell, (int, float)) and not isinstance(cell, bool):
-        return float(cell) if math.isfinite(cell) else None
+        return float(cell) if abs(cell) <= sys.float_info.max else None
     text = str(cell).strip()
     if decimal_comma:
         text = text.replace(",", ".")
@@ -80,24 +84,25 @@ def read_table(content: bytes, wanted: Iterable[str] = ()) -> Table:
     Raises `UnreadableTable` for what is empty, binary, without a header, or has a doubled column.
     """
     if not content.strip(b"\0 \t\r\n"):
-        raise UnreadableTable("the file is empty; expected a header and rows", code="file-empty")
+        raise UnreadableTable(EMPTY, code="file-empty")
     if content.startswith(b"PK\x03\x04"):
         table = _read_excel(content)
     elif content.startswith(b"PAR1"):
         table = _read_parquet(content)
     else:
         table = _read_csv(content, tuple(wanted))
-    _check_header(table)
+    _check_header(table, set(wanted))
     return table
 
 
-def _check_header(table: Table) -> None:
-    for name in table.header:
-        if table.header.count(name) > 1:
-            what = f"the column {name!r} is there twice" if name else "two columns have no name"
-            raise UnreadableTable(f"{what}; every column needs a name of its own", code="column-doubled")
-    if all(NUMBER.fullmatch(name.replace(",", ".")) or not name for name in table.header):
+def _check_header(table: Table, wanted: set[str]) -> None:
+    numbers = [NUMBER.fullmatch(name.replace(",", ".")) is not None or not name for name in table.header]
+    if all(numbers) or (any(numbers) and wanted and not wanted & set(table.header)):
         raise UnreadableTable("the first row holds numbers; expected a header with the columns' names", code="header-missing")
+    name, count = Counter(table.header).most_common(1)[0]
+    if count > 1:
+        what = f"the column {name!r:.80} is there twice" if name else "two columns have no name"
+        raise UnreadableTable(f"{what}; every column needs a name of its own", code="column-doubled")
     if not table.rows:
         raise UnreadableTable("the file has a header and no rows; expected one row for each step", code="file-without-rows")
 
@@ -136,6 +141,8 @@ def _parse_csv(text: str, wanted: tuple[str, ...]) -> Table:
         raise UnreadableTable(f"the file is no CSV that can be read: {error}", code="file-unreadable") from None
     while lines and not any(cell.strip() for cell in lines[-1]):
         lines.pop()
+    if not lines:
+        raise UnreadableTable(EMPTY, code="file-empty")
     header = tuple(name.strip() for name in lines[0])
     for i, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
@@ -158,10 +165,23 @@ def _read_excel(content: bytes) -> Table:
     _refuse_bomb(content)
     try:
         workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
-        lines = list(workbook.worksheets[0].iter_rows(values_only=True))
+        sheet = workbook.worksheets[0]
+        sheet.reset_dimensions()  # what the file says of its size need not be true
+        lines = list(_bounded(sheet.iter_rows(values_only=True)))
+    except UnreadableTable:
+        raise
     except Exception as error:  # noqa: BLE001  openpyxl raises whatever its parsers raise on a broken workbook
         raise UnreadableTable(f"the workbook cannot be read ({type(error).__name__}); save it again as .xlsx or CSV") from None
-    return _from_cells([line for line in lines if any(not _is_empty(cell) for cell in line)])
+    return _from_cells(lines)
+
+
+def _bounded(lines: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    cells = 0
+    for line in lines:
+        cells += len(line)
+        if cells > MAX_CELLS:
+            raise UnreadableTable(f"the workbook has more than {MAX_CELLS:,} cells; save the table alone, as CSV")
+        yield line
 
 
 def _refuse_bomb(content: bytes) -> None:
@@ -188,12 +208,16 @@ def _read_parquet(content: bytes) -> Table:
 
 
 def _from_cells(lines: Sequence[Sequence[Any]]) -> Table:
-    if not lines:
-        raise UnreadableTable("the file is empty; expected a header and rows", code="file-empty")
-    width = max((i + 1 for line in lines for i, cell in enumerate(line) if not _is_empty(cell)), default=0)
-    header = tuple("" if cell is None else str(cell).strip() for cell in lines[0][:width])
-    rows = tuple(tuple(map(_plain, line[:width])) for line in lines[1:])
-    return Table(header + ("",) * (width - len(header)), rows)
+    """Return the table in the cells of a sheet, without the empty rows above and below it and the empty columns behind it."""
+    widths = [max((i + 1 for i, cell in enumerate(line) if not _is_empty(cell)), default=0) for line in lines]
+    filled = [i for i, width in enumerate(widths) if width]
+    if not filled:
+        raise UnreadableTable(EMPTY, code="file-empty")
+    first, width = filled[0], max(widths)
+    header, *rows = [
+        tuple(_plain(line[i]) if i < len(line) else None for i in range(width)) for line in lines[first : filled[-1] + 1]
+    ]
+    return Table(tuple("" if name is None else str(name).strip() for name in header), tuple(rows), first_row=first + 2)
 
 
 def _plain(cell: Any) -> Any:

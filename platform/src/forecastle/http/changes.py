@@ -139,8 +139,9 @@ def _json_reader() -> Any:
 
 
 def _file_reader() -> Any:
-    if list(flask.request.form) or list(flask.request.files) != ["file"]:
-        raise UnreadableTable("there must be one field, `file`, with the new rows", code="file-missing")
+    files = [name for name, values in flask.request.files.lists() for _ in values]
+    if list(flask.request.form) or files != ["file"]:
+        raise UnreadableTable("there must be one field, `file`, with the new rows, and no other", code="file-missing")
     content = flask.request.files["file"].read()
 
     def read(signature: Signature) -> Observations:

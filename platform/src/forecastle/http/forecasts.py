@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 import flask
 
 from forecastle_sdk import Signature
 
-from ..serving.files import exog_from_file
+from ..serving.files import future_from_file
 from ..serving.forecasts import answer
 from ..serving.request import Ask
 from .access import Role, needs
@@ -100,8 +99,8 @@ def forecast_by_file(model: str) -> flask.Response:
     require_content_type(flask.request, MULTIPART)
     content, ask = ask_from_form(flask.request)
     loaded = services().forecasting.choose(model)
-    exog: dict[str, Any] = exog_from_file(loaded.signature, content, loaded.max_horizon)
-    horizon = ask.horizon if ask.horizon is not None else max(map(len, exog.values()), default=None)
+    exog, rows = future_from_file(loaded.signature, content, loaded.max_horizon)
+    horizon = rows if ask.horizon is None else ask.horizon
     return forecast_reply(answer(loaded, Ask(horizon, exog, ask.levels)))
 
 

@@ -32,6 +32,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (registry.NothingToRollBackTo, 409),
     (registry.VersionArchived, 409),
     (registry.PluginMismatch, 409),
+    (registry.NameRefused, 422),
     (registry.StaleAlias, 412),
     (registry.RegistryError, 503),
     (platform.PluginUnknown, 404),
@@ -76,6 +77,12 @@ class ProblemSchema(marshmallow.Schema):
     code = fields.String(required=True, metadata={"description": "Stable and machine-readable", "example": "horizon-too-large"})
     request_id = fields.String(required=True)
     errors = fields.List(fields.Nested(ProblemItemSchema), required=True)
+    current = fields.Raw(
+        metadata={
+            "type": ["object", "null"],
+            "description": "With `alias-stale`: its `version` and `stack` now",
+        }
+    )
 
 
 def register(app: flask.Flask) -> None:
@@ -89,7 +96,19 @@ def _answer_known(error: Any) -> flask.Response:
     status = next(status for kind, status in STATUS if isinstance(error, kind))
     if status >= 500:
         log.error("%s: %s", getattr(error, "reason", error.code), error.message)
+    if isinstance(error, registry.StaleAlias):
+        return _answer_stale(status, error)
     return _problem(status, getattr(error, "reason", error.code), error.message, getattr(error, "problems", ()))
+
+
+def _answer_stale(status: int, error: registry.StaleAlias) -> flask.Response:
+    """Tell what the alias is now, so that the caller need not ask before deciding again."""
+    now = error.current
+    current = None if now is None else {"version": now.live, "stack": list(now.stack)}
+    response = _problem(status, error.code, error.message, current=current)
+    if now is not None:
+        response.set_etag(now.etag)
+    return response
 
 
 def _answer_http(error: HTTPException) -> flask.Response:
@@ -108,7 +127,7 @@ def _answer_http(error: HTTPException) -> flask.Response:
     return response
 
 
-def _problem(status: int, code: str, detail: str, problems: Iterable[Problem] = ()) -> flask.Response:
+def _problem(status: int, code: str, detail: str, problems: Iterable[Problem] = (), **members: Any) -> flask.Response:
     document = {
         "type": TYPE + code,
         "title": code.replace("-", " ").capitalize(),
@@ -118,6 +137,7 @@ def _problem(status: int, code: str, detail: str, problems: Iterable[Problem] = 
         "code": code,
         "request_id": flask.g.get("request_id", ""),
         "errors": [{"pointer": problem.pointer, "message": problem.message} for problem in problems],
+        **members,
     }
     return flask.Response(_encoded(document), status=status, content_type=CONTENT_TYPE)
 

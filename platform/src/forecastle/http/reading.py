@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from forecastle_sdk.errors import Problem
 
 from ..errors import pointer_to
+from ..serving.request import REPORTED
 from .problems import RequestRefused
 
 JSON = "application/json"
@@ -35,7 +37,7 @@ class StrictParser(FlaskParser):
 
     def handle_error(self, error: marshmallow.ValidationError, *args: object, **kwargs: object) -> NoReturn:
         """Turn marshmallow's messages into problems that point at their places."""
-        problems = list(problems_from(error.messages))
+        problems = problems_from(error.messages)[:REPORTED]
         raise RequestRefused(f"the request is not understood: {problems[0].message}", problems=problems) from None
 
 
@@ -80,9 +82,8 @@ def require_content_type(req: flask.Request, expected: str) -> None:
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
-        message = f"the name {doubled!r} stands twice in one object; JSON would keep only the last"
+        doubled = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        message = f"the name {doubled!r:.80} stands twice in one object; JSON would keep only the last"
         raise RequestRefused(message, code="name-doubled", problems=[Problem(pointer_to(doubled), "given twice")])
     return document
 

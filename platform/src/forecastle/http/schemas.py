@@ -10,6 +10,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_lo
 from ..serving.request import MAX_QUANTILES, NUMBERS, Ask
 
 MAX_INTEGER = 2**31 - 1  # what every database's INTEGER holds
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
@@ -24,6 +25,16 @@ class Whole(fields.Integer):
         if type(value) is not int:
             raise ValidationError(f"{value!r:.40}; expected a whole number")
         return value
+
+
+class Text(fields.String):
+    """Text that every database can store."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if UNSTORABLE.search(text):
+            raise ValidationError("has a NUL or half a surrogate pair, which cannot be stored")
+        return text
 
 
 class Numbers(fields.Field):
@@ -259,7 +270,7 @@ class PromoteSchema(StrictSchema):
 
     version = Whole(1, required=True, metadata={"example": 1})
     alias = fields.String(load_default="production", validate=validate.Regexp(ALIAS))
-    reason = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=1000))
+    reason = Text(load_default=None, allow_none=True, validate=validate.Length(max=1000))
 
 
 class RollbackSchema(StrictSchema):
@@ -267,7 +278,7 @@ class RollbackSchema(StrictSchema):
 
     alias = fields.String(load_default="production", validate=validate.Regexp(ALIAS))
     to = Whole(1, load_default=None, allow_none=True, metadata={"description": "Go back to this version, not just one step"})
-    reason = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=1000))
+    reason = Text(load_default=None, allow_none=True, validate=validate.Length(max=1000))
 
 
 class MovedSchema(Schema):

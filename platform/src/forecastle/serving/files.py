@@ -10,10 +10,16 @@ from forecastle_sdk.errors import ExogError, HorizonError, InputError, Problem
 
 from ..errors import pointer_to
 from ..tables import TIME_NAMES, Table, read_table
+from .request import REPORTED
 
 
 def exog_from_file(signature: Signature, content: bytes, limit: int) -> dict[str, list[Any]]:
-    """Return the exog columns of a CSV, Excel or Parquet file of at most `limit` rows.
+    """Return the exog columns of a file. Raises as `future_from_file`."""
+    return future_from_file(signature, content, limit)[0]
+
+
+def future_from_file(signature: Signature, content: bytes, limit: int) -> tuple[dict[str, list[Any]], int]:
+    """Return the exog columns of a CSV, Excel or Parquet file of at most `limit` rows, and the number of its rows.
 
     Raises `UnreadableTable`, `ExogError` for an unknown or absent column, and `InputError` for other times than the coming.
     """
@@ -22,16 +28,15 @@ def exog_from_file(signature: Signature, content: bytes, limit: int) -> dict[str
         raise HorizonError(f"the file has {len(table.rows)} rows; at most {limit} steps are answered", code="horizon-too-large")
     time = time_column(table.header, (*signature.exog_names, *signature.endog))
     names = [name for name in table.header if name != time]
-    unknown = [name for name in names if name not in signature.exog_names]
+    unknown = [name for name in names if name not in signature.exog_names][:REPORTED]
     if unknown:
-        problems = [
-            Problem(pointer_to("file", name), "is neither an exogenous column of this version nor the time") for name in unknown
-        ]
+        wrong = "is neither an exogenous column of this version nor the time"
+        problems = [Problem(pointer_to("file", name), wrong) for name in unknown]
         message = f"the file has columns that this version does not know: {', '.join(unknown)}"
         raise ExogError(message, code="exog-unknown", problems=problems)
     if time is not None:
         check_times(signature.index, table, time)
-    return {name: table.numbers(name) for name in names}
+    return {name: table.numbers(name) for name in names}, len(table.rows)
 
 
 def time_column(header: Sequence[str], taken: Sequence[str]) -> str | None:

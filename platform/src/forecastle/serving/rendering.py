@@ -29,7 +29,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
     if answer.spread.levels:
         document["intervals"] = [
             {
-                "level": int(level) if level == int(level) else level,
+                "level": _level(level),
                 "lower": _columns(names, forecast.quantiles[lower]),
                 "upper": _columns(names, forecast.quantiles[upper]),
             }
@@ -37,7 +37,7 @@ def as_document(answer: Answer) -> dict[str, Any]:
         ]
     else:
         document["quantiles"] = {
-            f"{q:.15g}": _columns(names, values) for q, values in zip(answer.spread.quantiles, forecast.quantiles, strict=True)
+            repr(q): _columns(names, values) for q, values in zip(answer.spread.quantiles, forecast.quantiles, strict=True)
         }
     document["conditional_on"] = list(signature.exog_names)
     document["notices"] = all_notices(answer)
@@ -75,11 +75,16 @@ def _table(answer: Answer) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{name}__yhat_lower", forecast.quantiles[lower, :, j]
             yield f"{name}__yhat_upper", forecast.quantiles[upper, :, j]
         for level, lower, upper in levels[:-1]:
-            yield f"{name}__lower_{level:g}", forecast.quantiles[lower, :, j]
-            yield f"{name}__upper_{level:g}", forecast.quantiles[upper, :, j]
+            yield f"{name}__lower_{_level(level)}", forecast.quantiles[lower, :, j]
+            yield f"{name}__upper_{_level(level)}", forecast.quantiles[upper, :, j]
         if not levels:
             for q, values in zip(answer.spread.quantiles, forecast.quantiles, strict=True):
-                yield f"{name}__quantile_{q:.15g}", values[:, j]
+                yield f"{name}__quantile_{q!r}", values[:, j]
+
+
+def _level(level: float) -> int | float:
+    """Return a level as a person writes it: 80, but 99.5."""
+    return int(level) if level == int(level) else level
 
 
 def _columns(names: tuple[str, ...], values: np.ndarray) -> Columns:

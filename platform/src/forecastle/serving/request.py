@@ -112,7 +112,9 @@ def exog_columns(exog: Exog | None, what: str = "exog") -> dict[str, Sequence[An
             problem = Problem(pointer_to(what, i), "expected an object with one number for each column")
             raise ExogError(f"{what} is neither columns nor records", problems=[problem])
         if record.keys() != exog[0].keys():
-            problem = Problem(pointer_to(what, i), f"has the columns {sorted(record)}; the first record has {sorted(exog[0])}")
+            problem = Problem(
+                pointer_to(what, i), f"has the columns {_shown(sorted(record))}; the first record has {_shown(sorted(exog[0]))}"
+            )
             raise ExogError(f"the records of {what} differ in their columns, first in row {i + 1}", problems=[problem])
     return {name: [record[name] for record in exog] for name in (exog[0] if exog else ())}
 
@@ -164,7 +166,7 @@ def _wrong_cell(signature: Signature, horizon: int, ordered: Sequence[Sequence[A
     for name, values in zip(signature.exog_names, ordered, strict=True):
         if len(values) != horizon:
             return _wrong_length(name, len(values), horizon)
-        if not all(map(_is_number, values)):
+        if not all(map(is_number, values)):
             return _wrong_cells(name, values)
     raise AssertionError("every cell is a finite number, yet their array is not")  # a bug here, not in what was sent
 
@@ -176,7 +178,7 @@ def _wrong_length(name: str, length: int, horizon: int) -> ExogError:
 
 
 def _wrong_cells(name: str, values: Sequence[Any]) -> ExogError:
-    bad = [(i, value) for i, value in enumerate(values) if not _is_number(value)]
+    bad = [(i, value) for i, value in enumerate(values) if not is_number(value)]
     problems = [
         Problem(pointer_to("exog", name, i), f"{_shown(value)} in row {i + 1}; expected a finite number")
         for i, value in bad[:REPORTED]
@@ -186,7 +188,8 @@ def _wrong_cells(name: str, values: Sequence[Any]) -> ExogError:
     return ExogError(message, code="exog-not-finite" if type(value) in NUMBERS else "exog-not-a-number", problems=problems)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Tell whether a cell of JSON is a finite number that a float holds."""
     return type(value) in NUMBERS and abs(value) <= 1.7976931348623157e308
 
 
