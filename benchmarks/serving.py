@@ -97,9 +97,13 @@ def _prepare(home: Path, order: str) -> bytes:
 
 
 def _pickle_results(version: dict[str, Any], path: Path) -> None:
+    import warnings
+
     import pandas as pd
     from statsmodels.datasets import macrodata
     from statsmodels.tsa.api import VARMAX
+
+    warnings.simplefilter("ignore")  # statsmodels warns of every mixed order
 
     frame = macrodata.load_pandas().data.set_index(pd.period_range("1959Q1", periods=203, freq="Q").to_timestamp())
     order = tuple(int(part) for part in version["parameters"]["order"].split(","))
@@ -210,7 +214,7 @@ def _print(rounds: list[dict[str, float]], contenders: list[Contender], options:
     print(
         f"VARMAX({options.order}), {HORIZON} steps, 10 exog, 95 % intervals; {options.rounds} rounds of {options.seconds:g} s,"
     )
-    print(f"{options.connections} connections, {cores} cores ({_processor()}), Python {platform.python_version()}\n")
+    print(f"{options.connections} connections, {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}\n")
     print(f"| {'served by':<30} | requests/s, median | memory, MB | platform is | goal  |")
     print(f"| {'-' * 30} | ------------------ | ---------- | ----------- | ----- |")
     for contender in contenders:
