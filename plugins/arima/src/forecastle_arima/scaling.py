@@ -11,6 +11,8 @@ from statsmodels.tsa.statespace.tools import diff
 
 COMPLEX_STEP = 1.5e-8  # a shorter one is lost where the filter compares what it has with its tolerance
 
+DEPENDENT = 1e-8  # what a column of size one may leave of itself beside the others before its direction is only rounding
+
 
 class ScaledSARIMAX(SARIMAX):
     """SARIMAX whose optimizer sees parameters of the size of one, and regressors that are orthogonal.
@@ -93,11 +95,12 @@ def _coordinates(model: SARIMAX) -> np.ndarray:
 
 def _orthogonalizer(regressors: np.ndarray) -> np.ndarray:
     """Return the matrix that makes regressors (n, m) orthogonal and of mean square one; where they depend, their sizes only."""
-    upper = np.linalg.qr(regressors, mode="r") / np.sqrt(len(regressors))
     sizes = np.sqrt((regressors**2).mean(axis=0))
-    if np.abs(np.diag(upper)).min() <= 1e-8 * sizes.max():
-        return np.diag(1 / np.where(sizes > 0, sizes, 1.0))
-    return np.linalg.inv(upper)
+    sizes[sizes == 0] = 1.0
+    upper = np.linalg.qr(regressors / sizes, mode="r") / np.sqrt(len(regressors))
+    if np.abs(np.diag(upper)).min() <= DEPENDENT:
+        return np.diag(1 / sizes)
+    return np.linalg.inv(upper) / sizes[:, None]
 
 
 def _regressors(model: SARIMAX, start: np.ndarray) -> np.ndarray:
