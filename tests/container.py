@@ -20,7 +20,7 @@ from tests.requirements import require
 
 ROOT = Path(__file__).resolve().parents[1]
 # the first start trains the example model; a second one must not
-SECONDS_TO_TRAIN = 300
+SECONDS_TO_TRAIN = 600
 SECONDS_TO_BUILD = 900
 
 # `!reset` and `!override` replace what compose would otherwise add to
