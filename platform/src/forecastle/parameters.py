@@ -35,20 +35,22 @@ def load_parameters(plugin: Plugin, given: Mapping[str, Any]) -> tuple[dict[str,
     """Validate parameters; return training's own and the plugin's. Raises `ParametersError` that names each wrong one."""
     own = {name: value for name, value in given.items() if name in TrainingParameters().fields}
     theirs = {name: value for name, value in given.items() if name not in own}
-    return _loaded(TrainingParameters(), own, plugin), _loaded(plugin.parameters(), theirs, plugin)
+    training, own_problems = _loaded(TrainingParameters(), own)
+    parameters, their_problems = _loaded(plugin.parameters(), theirs)
+    if problems := [*own_problems, *their_problems]:
+        known = ", ".join(sorted([*plugin.parameters().fields, *TrainingParameters().fields]))
+        name, message = problems[0].pointer[1:], problems[0].message
+        text = f"the parameter {name!r}: {message} (the plugin {plugin.name!r} accepts {known})"
+        raise ParametersError(text, problems=problems)
+    return training, parameters
 
 
-def _loaded(schema: marshmallow.Schema, given: Mapping[str, Any], plugin: Plugin) -> dict[str, Any]:
+def _loaded(schema: marshmallow.Schema, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     try:
-        return dict(schema.load(given))
+        return dict(schema.load(given)), []
     except marshmallow.ValidationError as error:
         messages = error.normalized_messages()
-    problems = [Problem(f"/{name}", _sentence(inner)) for name, inner in messages.items()]
-    known = ", ".join(sorted([*plugin.parameters().fields, *TrainingParameters().fields]))
-    first = problems[0]
-    raise ParametersError(
-        f"the parameter {first.pointer[1:]!r}: {first.message} (the plugin {plugin.name!r} accepts {known})", problems=problems
-    )
+        return {}, [Problem(f"/{name}", _sentence(inner)) for name, inner in messages.items()]
 
 
 def _sentence(messages: Any) -> str:

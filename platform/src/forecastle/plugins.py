@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 
+from forecastle_registry.errors import RegistryError
 from forecastle_sdk import CONTRACT, Plugin
+from forecastle_sdk.errors import FitError, ForecastleError
 
-from .errors import DuplicatePlugin, PluginUnavailable, PluginUnknown
+from .errors import DuplicatePlugin, PlatformError, PluginUnavailable, PluginUnknown
 
 GROUP = "forecastle.plugins"
 
@@ -58,6 +61,18 @@ class Catalogue:
         if name not in self._plugins:
             raise PluginUnavailable(f"the plugin {name!r} is not installed; install its distribution, then restart")
         return self.usable(name)
+
+
+@contextmanager
+def plugin_at_work(name: str, doing: str) -> Iterator[None]:
+    """Turn what a plugin raises by mistake into `FitError`, so that a person reads whose mistake it is."""
+    try:
+        yield
+    except (ForecastleError, RegistryError, PlatformError):
+        raise
+    except Exception as error:  # the plugin border
+        message = f"the plugin {name!r} failed while {doing} ({type(error).__name__}: {error}); tell its author"
+        raise FitError(message, code="plugin-failed") from error
 
 
 def discover(entry_points: Iterable[metadata.EntryPoint] | None = None) -> Catalogue:

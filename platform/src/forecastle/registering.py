@@ -16,7 +16,7 @@ from forecastle_sdk import Forecaster
 
 from .errors import SettingsError
 from .golden import record_golden
-from .plugins import InstalledPlugin
+from .plugins import InstalledPlugin, plugin_at_work
 from .settings import Settings
 
 SERIALIZERS = ("skops", "pickle")
@@ -67,10 +67,13 @@ def register(
     plugin = installed.plugin
     check_serializer(draft.serializer, settings)
     key = signing_key(settings.signing_key_file) if draft.serializer == "pickle" else None
-    state, signature = draft.forecaster.state(), draft.forecaster.signature.to_json()
+    with plugin_at_work(plugin.name, "giving its state"):
+        state, signature = draft.forecaster.state(), draft.forecaster.signature.to_json()
     trust: dict[str, Any] = {"key": key, "allow_pickle": settings.allow_pickle, "trusted_types": plugin.trusted_types}
     artifact = dumps(state, draft.serializer, **trust)
     read_back = loads(artifact, draft.serializer, digest=digest_of(artifact), **trust)
+    with plugin_at_work(plugin.name, "restoring its own state"):
+        golden = record_golden(plugin.restore(read_back, plugin.state_format))
     new = NewVersion(
         model=draft.model,
         plugin=installed.name,
@@ -89,7 +92,7 @@ def register(
         accuracy=None if draft.accuracy is None else dict(draft.accuracy),
         lineage=dict(draft.lineage),
         notices=list(draft.notices),
-        golden=record_golden(plugin.restore(read_back, plugin.state_format)),
+        golden=golden,
         parent=draft.parent,
     )
     return register_version(engine, new, promote=promote, actor=actor, reason=reason)

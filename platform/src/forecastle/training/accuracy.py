@@ -7,8 +7,9 @@ beat (Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd edit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from forecastle_sdk import Capability, Context, Dataset, Forecaster, Plugin
 
 LEVELS = (80, 95)
 QUANTILES = (0.025, 0.1, 0.9, 0.975)
+BOUNDS = ((1, 2), (0, 3))  # which quantiles are the bounds of each level
 MAX_ORIGINS = 200
 LABELS = {
     "conditional": "exogenous columns as they came true",
@@ -65,21 +67,32 @@ def measure_accuracy(plugin: Plugin, forecaster: Forecaster, data: Dataset, test
 def _measure(forecaster: Forecaster, data: Dataset, origins: np.ndarray, longest: int, context: Context) -> dict[str, Errors]:
     shape = (len(origins), longest, data.endog.shape[1])
     measured = {label: Errors(np.full(shape, np.nan), np.full((len(LEVELS), *shape), np.nan)) for label in LABELS}
-    seen = data.nobs - (data.nobs - origins[0])
-    for i, origin in enumerate(origins):
+    for i, (origin, known) in enumerate(_rolling(forecaster, data, origins, context)):
+        horizon = min(longest, data.nobs - origin)
+        truth = data.endog[origin : origin + horizon]
+        for label, predict in _ways(known, data).items():
+            _compare(measured[label], i, truth, *predict(origin, horizon))
+    return measured
+
+
+def _rolling(forecaster: Forecaster, data: Dataset, origins: np.ndarray, context: Context) -> Iterator[tuple[int, Forecaster]]:
+    """Yield each origin with a forecaster that has seen exactly the rows before it."""
+    seen = int(origins[0])
+    for origin in map(int, origins):
         context.check_cancelled()
         if origin > seen:
             exog = None if data.exog is None else data.exog[seen:origin]
             forecaster, seen = forecaster.append(data.endog[seen:origin], exog), origin
-        horizon = min(longest, data.nobs - origin)
-        truth = data.endog[origin : origin + horizon]
-        for label, predict in _ways(forecaster, data).items():
-            mean, quantiles = predict(origin, horizon)
-            measured[label].errors[i, :horizon] = truth - mean
-            for level, (low, high) in enumerate(((1, 2), (0, 3))):
-                inside = (truth >= quantiles[low]) & (truth <= quantiles[high])
-                measured[label].hits[level, i, :horizon] = np.where(np.isnan(truth), np.nan, inside)
-    return measured
+        yield origin, forecaster
+
+
+def _compare(measured: Errors, i: int, truth: np.ndarray, mean: np.ndarray, quantiles: np.ndarray) -> None:
+    """Record what a forecast (h, k) with its `QUANTILES` (4, h, k) got wrong about the truth (h, k), as origin `i`."""
+    errors = truth - mean
+    measured.errors[i, : len(truth)] = errors
+    for level, (low, high) in enumerate(BOUNDS):
+        inside = (truth >= quantiles[low]) & (truth <= quantiles[high])
+        measured.hits[level, i, : len(truth)] = np.where(np.isnan(errors), np.nan, inside)
 
 
 def _ways(forecaster: Forecaster, data: Dataset) -> dict[str, Predict]:
@@ -101,9 +114,10 @@ def _ways(forecaster: Forecaster, data: Dataset) -> dict[str, Predict]:
 
 
 def _random_walk_with_drift(history: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean (h, k) and quantiles (4, h, k); the variance is s² h (1 + h / (T - 1)), with s² that of the changes."""
-    from statistics import NormalDist
+    """Return mean (h, k) and quantiles (4, h, k); the variance is s² h (1 + h / (T - 1)), with s² that of the changes.
 
+    A missing value makes a longer step of the changes beside it; the mean is NaN where no value is known.
+    """
     steps = np.arange(1, horizon + 1)[:, None]
     mean, deviation = np.empty((horizon, history.shape[1])), np.empty((horizon, history.shape[1]))
     for j, values in enumerate(history.T):
@@ -113,7 +127,7 @@ def _random_walk_with_drift(history: np.ndarray, horizon: int) -> tuple[np.ndarr
         spread = ((changes - drift * gaps) ** 2 / gaps).sum() / max(len(gaps) - 1, 1) if len(gaps) else 0.0
         ahead = steps[:, 0] + len(values) - 1 - (known[-1] if len(known) else 0)
         mean[:, j] = (values[known[-1]] if len(known) else np.nan) + drift * ahead
-        deviation[:, j] = np.sqrt(spread * ahead * (1 + ahead / max(len(known) - 1, 1)))
+        deviation[:, j] = np.sqrt(spread * ahead * (1 + ahead / max(gaps.sum(), 1)))
     scores = np.array([NormalDist().inv_cdf(q) for q in QUANTILES])
     return mean, mean + scores[:, None, None] * deviation
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 import joblib
@@ -12,6 +13,13 @@ from forecastle_sdk import Context
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Report = Callable[[int, int, str], None]
+
+
+def _end(results: Generator[Result, None, None]) -> None:
+    """End what still runs, as after an error or Ctrl-C; joblib would warn of it, which tells a person nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        results.close()
 
 
 class LokyContext(Context):
@@ -36,6 +44,9 @@ class LokyContext(Context):
             results = joblib.Parallel(return_as="generator_unordered", pre_dispatch="all", batch_size=1)(
                 joblib.delayed(function)(item) for item in work
             )
-        for result in results:
-            self.check_cancelled()
-            yield result
+        try:
+            for result in results:
+                self.check_cancelled()
+                yield result
+        finally:
+            _end(results)

@@ -65,7 +65,7 @@ def dataset_from(
     _check_columns(table, endog, exog)
     time = _time_column(table, [*endog, *exog]) if time is None else _present(table, time)
     index = index_of(table.column(time), time, freq, table.first_row)
-    columns = [table.numbers(name, missing=True) for name in (*endog, *exog)]
+    columns = [table.numbers(name, missing=name in endog) for name in (*endog, *exog)]
     values = np.array(columns, dtype=np.float64).T
     future = values[:, len(endog) :] if exog else None
     return Dataset(values[:, : len(endog)], tuple(endog), index, future, tuple(exog))

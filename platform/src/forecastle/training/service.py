@@ -23,12 +23,12 @@ from forecastle_sdk import Context, Dataset, Fit, Notice, Plugin
 from forecastle_sdk.errors import DataError
 
 from ..parameters import load_parameters
-from ..plugins import Catalogue, InstalledPlugin
+from ..plugins import Catalogue, InstalledPlugin, plugin_at_work
 from ..registering import Draft, check_serializer, register
 from ..settings import Settings
 from .accuracy import measure_accuracy
 from .compute import LokyContext, Report
-from .division import divide
+from .division import Division, divide
 from .lineage import lineage_of
 from .loading import LoadedData
 
@@ -57,14 +57,7 @@ def train(engine: Engine, catalogue: Catalogue, settings: Settings, training: Tr
     own, parameters = load_parameters(plugin, training.parameters)
     context = LokyContext(own["seed"], report)
     division = divide(training.data.dataset, own["test_size"])
-    found = plugin.fit(division.train, parameters, context)
-    accuracy, fit = None, found
-    if division.test_rows:
-        report(0, 1, "measuring accuracy")
-        accuracy = measure_accuracy(plugin, found.forecaster, training.data.dataset, division.test_rows, context)
-        if own["refit"]:
-            report(0, 1, "fitting on all rows")
-            fit = _fit_again(plugin, training.data.dataset, found, context)
+    found, fit, accuracy = _fitted(plugin, training.data.dataset, division, own, parameters, context)
     draft = _draft(training, installed, own, division.test_rows, found, fit, accuracy)
     registered = register(
         engine, settings, installed, draft, promote=training.promote, actor=training.actor, reason=training.reason
@@ -87,9 +80,22 @@ def check_training(engine: Engine, settings: Settings, training: Training) -> No
         raise PluginMismatch(training.model, owner, training.plugin)
 
 
-def _fit_again(plugin: Plugin, data: Dataset, found: Fit, context: Context) -> Fit:
-    """Fit what was found on all rows: its resolved parameters repeat it."""
-    return plugin.fit(data, plugin.parameters().load(dict(found.parameters)), context)
+def _fitted(
+    plugin: Plugin, data: Dataset, division: Division, own: Mapping[str, Any], parameters: Mapping[str, Any], context: Context
+) -> tuple[Fit, Fit, dict[str, Any] | None]:
+    """Return what the plugin found on the training part, the fit to register, and the accuracy on the test part."""
+    with plugin_at_work(plugin.name, "fitting"):
+        found = plugin.fit(division.train, parameters, context)
+    if not division.test_rows:
+        return found, found, None
+    context.progress(0, 1, "measuring accuracy")
+    with plugin_at_work(plugin.name, "forecasting the test part"):
+        accuracy = measure_accuracy(plugin, found.forecaster, data, division.test_rows, context)
+    if not own["refit"]:
+        return found, found, accuracy
+    context.progress(0, 1, "fitting on all rows")
+    with plugin_at_work(plugin.name, "fitting on all rows"):  # what was found: its resolved parameters repeat it
+        return found, plugin.fit(data, plugin.parameters().load(dict(found.parameters)), context), accuracy
 
 
 def _draft(
@@ -119,4 +125,7 @@ def _draft(
 
 def _distinct(notices: tuple[Notice, ...]) -> list[Notice]:
     """Return the notices without repetitions: the fit on all rows speaks first, the search adds what it alone knows."""
-    return list({(notice.code, notice.columns): notice for notice in reversed(notices)}.values())[::-1]
+    distinct: dict[tuple[str, tuple[str, ...]], Notice] = {}
+    for notice in notices:
+        distinct.setdefault((notice.code, notice.columns), notice)
+    return list(distinct.values())
