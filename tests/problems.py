@@ -20,6 +20,7 @@ def problem_of(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
     for item in document["errors"]:
         assert item.keys() == {"pointer", "message"}
         assert item["pointer"] == "" or item["pointer"].startswith("/")
+        assert not item["pointer"].startswith(("/json", "/query"))  # a pointer is into what was sent, not into our parser
     return document
 
 

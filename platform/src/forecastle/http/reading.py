@@ -37,8 +37,10 @@ class StrictParser(FlaskParser):
 
     def handle_error(self, error: marshmallow.ValidationError, *args: object, **kwargs: object) -> NoReturn:
         """Turn marshmallow's messages into problems that point at their places."""
-        problems = problems_from(error.messages)[:REPORTED]
-        raise RequestRefused(f"the request is not understood: {problems[0].message}", problems=problems) from None
+        (messages,) = error.normalized_messages().values()  # webargs puts them under the location, which is no part of a body
+        problems = problems_from(messages)[:REPORTED]
+        where = problems[0].pointer and f"{problems[0].pointer}: "
+        raise RequestRefused(f"the request is not understood: {where}{problems[0].message}", problems=problems) from None
 
 
 def read_json(req: flask.Request) -> Any:
