@@ -210,7 +210,6 @@ def _load(contender: Contender, body: bytes, seconds: float, connections: int) -
 
 
 def _print(rounds: list[dict[str, float]], contenders: list[Contender], options: argparse.Namespace) -> None:
-    cores = len(os.sched_getaffinity(0))
     print(
         f"VARMAX({options.order}), {HORIZON} steps, 10 exog, 95 % intervals; {options.rounds} rounds of {options.seconds:g} s,"
     )
