@@ -43,7 +43,7 @@ def dataset(index: Index, endog: tuple[str, ...], exog: tuple[str, ...], rows: i
     """Return `rows` rows of made-up columns that end where `index` stands."""
     steps = np.arange(rows)[:, None]
     values = 100 + shift + 10 * np.arange(len(endog)) + steps % 7 + steps / 5
-    future = 9 + steps % 5 + np.arange(len(exog)) if exog else None
+    future = 9 + steps % (5 + np.arange(len(exog))) if exog else None  # no column is a combination of the others
     return Dataset(values, endog, index, future, exog)
 
 
