@@ -46,7 +46,7 @@ def fitted_at(
     start = starting_values(prepared.endog, prepared.exog, shape)
     vector = prepared.scaling.raw(start).vector()
     results = raw_model(data, order, specification).filter(vector)
-    system = extract(data, order, specification, vector)
+    system = extract(prepared, order, specification, start.vector())
     return vector, results, StateSpaceForecaster(system, Signature.of(data))
 
 

@@ -14,7 +14,7 @@ from forecastle_sdk.errors import DataError
 
 from .coefficients import Shape
 from .gradient import value_and_gradient
-from .optimize import maximize, outer_product
+from .optimize import IMPOSSIBLE, maximize, outer_product
 from .parameters import Order, Specification
 from .prepare import Prepared
 from .start import starting_values
@@ -24,14 +24,16 @@ SINGULAR = 1e-12  # an information matrix of unit diagonal with an eigenvalue be
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderFit:
-    """What came of one order: parameters by statsmodels (None when there is no likelihood), and what the search compares.
+    """What came of one order: statsmodels' parameters (None when there is no likelihood), and what the search compares.
 
+    `vector` holds the parameters in the columns' own units, `standardized` those of the same model on standardized columns.
     `llf` is that of the data in its own units; `criteria` hold None where they are not defined; `message` is the optimizer's
     own word and the warnings on the way.
     """
 
     order: Order
     vector: np.ndarray | None
+    standardized: np.ndarray | None
     llf: float | None
     criteria: dict[str, float | None]
     seconds: float
@@ -101,18 +103,18 @@ def _fitted(prepared: Prepared, shape: Shape) -> OrderFit:
     )
     found = model.transform_params(optimum.vector)
     vector = prepared.scaling.raw_vector(found, shape)
-    llf = float(raw_model(prepared.data, shape.order, shape.specification).loglike(vector))
-    if not (np.isfinite(llf) and np.isfinite(vector).all()):
-        return _failed(prepared.data, shape, "the likelihood is not finite")
+    llf = optimum.llf - prepared.scaling.log_units(prepared.data)
+    if optimum.llf <= -IMPOSSIBLE or not np.isfinite(vector).all():
+        return _failed(prepared.data, shape, "the likelihood is not finite anywhere near the start")
     errors = model.filter(found, return_ssm=True).forecasts_error
     criteria = {**information_criteria(llf, prepared.data.nobs, shape.parameters), "mse": float(np.nanmean(errors**2))}
     verdict = Verdict.CONVERGED if optimum.converged else Verdict.FAILED
     message = f"{optimum.message} ({optimum.iterations} iterations)"
-    return OrderFit(shape.order, vector, llf, criteria, 0.0, verdict, prepared.data.nobs, shape.parameters, message)
+    return OrderFit(shape.order, vector, found, llf, criteria, 0.0, verdict, prepared.data.nobs, shape.parameters, message)
 
 
 def _failed(data: Dataset, shape: Shape, message: str) -> OrderFit:
-    return OrderFit(shape.order, None, None, {}, 0.0, Verdict.FAILED, data.nobs, shape.parameters, message)
+    return OrderFit(shape.order, None, None, None, {}, 0.0, Verdict.FAILED, data.nobs, shape.parameters, message)
 
 
 def information_criteria(llf: float, nobs: int, k: int) -> dict[str, float | None]:
@@ -137,19 +139,17 @@ def estimates(prepared: Prepared, fit: OrderFit, specification: Specification) -
 
 def _standard_errors(prepared: Prepared, fit: OrderFit, specification: Specification) -> list[float | None]:
     """Invert the information on standardized columns, where it can be inverted at all, and map it to the columns' own units."""
-    assert fit.vector is not None
+    assert fit.standardized is not None
     shape = Shape(len(prepared.data.endog_names), len(prepared.data.exog_names), fit.order, specification)
-    jacobian = prepared.scaling.jacobian(shape)
-    point = np.linalg.solve(jacobian, fit.vector - prepared.scaling.raw_vector(np.zeros(shape.parameters), shape))
     model = stock_model(prepared.endog, prepared.exog, fit.order, specification)
     try:
         with np.errstate(all="ignore"):
-            information = outer_product(model.loglikeobs, point)
+            information = outer_product(model.loglikeobs, fit.standardized)
             size = np.sqrt(np.diag(information))
             roots, vectors = np.linalg.eigh(information / np.outer(size, size))
             if not roots[0] > SINGULAR:
                 return [None] * shape.parameters
-            spread = jacobian @ (vectors / np.sqrt(roots) / size[:, None])
+            spread = prepared.scaling.jacobian(shape) @ (vectors / np.sqrt(roots) / size[:, None])
             return [float(error) for error in np.sqrt((spread**2).sum(axis=1))]
     except (ValueError, np.linalg.LinAlgError):
         return [None] * shape.parameters

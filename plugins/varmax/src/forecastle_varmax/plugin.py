@@ -38,11 +38,11 @@ class VarmaxPlugin(Plugin):
         specification = Specification.of(parameters)
         prepared = prepare_exog(data, specification)
         fit, candidates = self._fit_order(prepared, parameters, specification, context)
-        if fit.vector is None:
+        if fit.standardized is None:
             raise FitError(f"no fit came of the order ({fit.order[0]},{fit.order[1]}): {fit.message}")
         context.check_cancelled()
         notices = prepared.notices + _fit_notices(data, fit, specification)
-        system = extract(data, fit.order, specification, fit.vector)
+        system = extract(prepared, fit.order, specification, fit.standardized)
         return Fit(
             forecaster=StateSpaceForecaster(system, Signature.of(data), notices),
             parameters={**parameters, "order": ",".join(map(str, fit.order))},

@@ -15,6 +15,7 @@ from .parameters import Specification
 from .scaling import Scaling
 
 DEPENDENT = 1e-10  # of unit columns: below this a combination of them is zero but for rounding
+NEGLIGIBLE = 1e-6  # a weight in that combination
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,38 +32,67 @@ class Prepared:
 def prepare_exog(data: Dataset, specification: Specification) -> Prepared:
     """Check the columns, standardize them, and collect notices about them.
 
-    Raises `DataError` for missing exogenous values, for constant columns, and for exogenous columns that are an exact linear
-    combination of one another and the trend. Nearly collinear ones are a notice.
+    Raises `DataError` for missing exogenous values, for constant columns, and for columns that are an exact linear combination
+    of one another (exogenous ones: or of the trend). Nearly collinear ones are a notice.
     """
     check_complete(data)
     check_constant(data, intercept=specification.has_constant)
-    _check_rank(data, specification)
+    _check_rows(data, specification)
+    _check_endog(data)
+    _check_exog(data, specification)
     scaling = Scaling.of(data, centred=specification.has_constant)
     return Prepared(data, scaling, *scaling.standardized(data), exog_notices(data))
 
 
-def _check_rank(data: Dataset, specification: Specification) -> None:
-    if data.exog is None or not data.exog_names:
-        return
-    if data.nobs <= len(data.exog_names) + len(specification.powers):
-        needed = len(data.exog_names) + len(specification.powers) + 1
+def _check_rows(data: Dataset, specification: Specification) -> None:
+    needed = len(data.exog_names) + len(specification.powers) + 2
+    if data.nobs < needed:
         raise DataError(
-            f"there are {data.nobs} rows for {len(data.exog_names)} exogenous columns; give {needed}, or fewer columns",
+            f"there are {data.nobs} rows; {len(data.exog_names)} exogenous columns and the trend {specification.trend!r} alone "
+            f"need {needed}; give more rows, or fewer columns",
             code="too-few-rows",
         )
-    columns = np.concatenate((specification.trend_columns(1, data.nobs), data.exog), axis=1)
+
+
+def _check_endog(data: Dataset) -> None:
+    whole = data.endog[~np.isnan(data.endog).any(axis=1)]
+    if len(whole) <= len(data.endog_names):
+        return
+    names = _dependent(whole - whole.mean(axis=0), data.endog_names)
+    if names:
+        raise DataError(
+            f"the endogenous columns {', '.join(names)} are an exact linear combination of one another, so that one of them "
+            "has no shock of its own; leave one out",
+            code="endog-collinear",
+            problems=[Problem(f"/endog/{name}", "an exact linear combination of the others") for name in names],
+        )
+
+
+def _check_exog(data: Dataset, specification: Specification) -> None:
+    if data.exog is None or not data.exog_names:
+        return
+    trend = specification.trend_columns(1, data.nobs)
+    columns = np.concatenate((trend, data.exog), axis=1)
     if specification.has_constant:
         columns[:, 1:] -= columns[:, 1:].mean(axis=0)
-    columns /= np.maximum(np.sqrt((columns**2).sum(axis=0)), np.finfo(float).tiny)
-    _, sizes, axes = np.linalg.svd(columns, full_matrices=False)
+    names = _dependent(columns, ("the trend",) * trend.shape[1] + data.exog_names)
+    if names:
+        raise DataError(
+            f"the exogenous columns {', '.join(names)} are an exact linear combination of one another, so that their "
+            "coefficients cannot be told apart; leave one of them out",
+            code="exog-collinear",
+            problems=[
+                Problem(f"/exog/{name}", "an exact linear combination of the others")
+                for name in names
+                if name in data.exog_names
+            ],
+        )
+
+
+def _dependent(columns: np.ndarray, names: tuple[str, ...]) -> list[str]:
+    """Return the names of columns (n, m) of which a combination is zero but for rounding, or none."""
+    size = np.sqrt((columns**2).sum(axis=0))
+    _, sizes, axes = np.linalg.svd(columns / np.where(size > 0, size, 1.0), full_matrices=False)
     if sizes[-1] > DEPENDENT * sizes[0]:
-        return
-    involved = np.abs(axes[-1])[len(specification.powers) :] > 1e-6
-    names = [name for name, is_in in zip(data.exog_names, involved, strict=True) if is_in]
-    with_trend = " and the trend" if (np.abs(axes[-1])[: len(specification.powers)] > 1e-6).any() else ""
-    raise DataError(
-        f"the exogenous columns {', '.join(names)}{with_trend} are an exact linear combination of one another, so that their "
-        "coefficients cannot be told apart; leave one of them out",
-        code="exog-collinear",
-        problems=[Problem(f"/exog/{name}", "an exact linear combination of the others") for name in names],
-    )
+        return []
+    return [name for name, weight in zip(names, np.abs(axes[-1]), strict=True) if weight > NEGLIGIBLE]

@@ -42,6 +42,10 @@ class Scaling:
             return endog, None
         return endog, (data.exog - self.exog_shift) @ self.mix
 
+    def log_units(self, data: Dataset) -> float:
+        """Return how much higher the log-likelihood of standardized columns is: the log of the change of units, by value."""
+        return float((~np.isnan(data.endog)).sum(axis=0) @ np.log(self.scale))
+
     def raw(self, found: Coefficients) -> Coefficients:
         """Return what was found on standardized columns in the columns' own units: the same model, exactly."""
         ar, ma = (m * self.scale[:, None] / self.scale for m in (found.ar, found.ma))
@@ -52,6 +56,13 @@ class Scaling:
         shocks = self.scale[:, None] * found.shocks if found.shocks.ndim == 2 else self.scale**2 * found.shocks
         noise = self.scale**2 * found.noise if found.noise.size else found.noise
         return replace(found, trend=trend, ar=ar, ma=ma, exog=exog, shocks=shocks, noise=noise)
+
+    def raw_state(self, mean: np.ndarray, cov: np.ndarray, lags: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a state (s,) and its covariance (s, s) in the columns' own units; the first `lags` blocks have a level."""
+        blocks = len(mean) // len(self.scale)
+        units = np.tile(self.scale, blocks)
+        level = np.concatenate((np.tile(self.shift, lags), np.zeros((blocks - lags) * len(self.scale))))
+        return units * mean + level, units[:, None] * cov * units
 
     def raw_vector(self, vector: np.ndarray, shape: Shape) -> np.ndarray:
         """Do the same for statsmodels' vectors."""

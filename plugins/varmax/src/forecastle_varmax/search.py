@@ -72,10 +72,10 @@ def fit_candidate(work: Work) -> OrderFit:
     begin = data.nobs - work.held_out
     shorter = prepare_exog(data.rows(0, begin), work.specification)
     fit = fit_order(shorter, work.order, work.specification)
-    if fit.vector is None:
+    if fit.standardized is None:
         return fit
     exog = np.empty((work.held_out, 0)) if data.exog is None else data.exog[begin:]
-    system = extract(shorter.data, work.order, work.specification, fit.vector)
+    system = extract(shorter, work.order, work.specification, fit.standardized)
     errors = (system.means(exog) - data.endog[begin:]) / work.prepared.scaling.scale
     return replace(fit, criteria={**fit.criteria, "holdout": float(np.nanmean(errors**2))})
 
