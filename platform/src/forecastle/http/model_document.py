@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from .replies import CSV, JSON
 from .schemas import ModelReferenceSchema, NoticeSchema
 
 EXAMPLE_STEPS = 4
+TAG = "forecast"
 LEVELS = {
     "type": "array",
     "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 100},
@@ -50,8 +52,8 @@ def _document(model: str, number: int, plugin: str, signature_json: bytes, max_h
         version=__version__,
         openapi_version="3.1.0",
         plugins=[MarshmallowPlugin()],
-        info={"description": _description(signature, number, plugin, limit)},
-        tags=[{"name": model, "description": "Forecasts of " + ", ".join(signature.endog)}],
+        info={"description": _description(model, signature, number, plugin, limit)},
+        tags=[{"name": TAG, "description": "Each of these answers as it is filled in: press Execute"}],
     )
     spec.components.schema("Problem", schema=ProblemSchema)
     spec.components.schema("ModelReference", schema=ModelReferenceSchema)
@@ -70,21 +72,38 @@ def _document(model: str, number: int, plugin: str, signature_json: bytes, max_h
     return orjson.dumps(spec.to_dict())
 
 
-def _description(signature: Signature, number: int, plugin: str, limit: int) -> str:
+def _description(model: str, signature: Signature, number: int, plugin: str, limit: int) -> str:
     index = signature.index
-    lines = [
-        f"Version {number} of this model, by the plugin `{plugin}`, forecasts **{', '.join(signature.endog)}**.",
-        f"Frequency: `{index.freq}`." if index.freq else "Its index is integer." if index.kind == "integer" else "",
-        f"Trained on {signature.nobs} rows until {index.last}; the next step is {index.at(1)}. At most {limit} steps ahead.",
-    ]
+    columns = ", ".join(map(_literal, signature.endog))
+    lines = [f"Version {number} of this model, by the plugin {_literal(plugin)}, forecasts {columns}."]
+    if index.freq:
+        lines.append(f"Frequency: {_literal(index.freq)}.")
+    elif index.kind == "integer":
+        lines.append("Its index is integer.")
+    lines.append(f"Trained on {signature.nobs} rows until {index.last}; the next step is {index.at(1)}. At most {limit} ahead.")
     if signature.exog:
-        lines.append(
-            "Forecasts are conditional on future values of " + ", ".join(f"`{name}`" for name in signature.exog_names) + "."
-        )
+        columns = ", ".join(map(_literal, signature.exog_names))
+        lines.append(f"Forecasts are conditional on future values of {columns}.")
     lines.append(
-        f"Which version is live, and its history: `/models/…/versions/{number}`. The whole platform: [/apidocs](/apidocs)."
+        f"[This version](/models/{model}/versions/{number}) · [history](/models/{model}/versions) · [platform](/apidocs)"
     )
-    return "\n\n".join(line for line in lines if line)
+    return "\n\n".join(lines)
+
+
+def _literal(name: str) -> str:
+    """Return text of a user as a Markdown code span, whatever is in it; a column may be called anything."""
+    text = " ".join(name.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def example_request(signature: Signature, steps: int) -> dict[str, Any]:
+    """Return a request that the version answers: its exogenous columns stay at the last values that training saw."""
+    document: dict[str, Any] = {"horizon": steps, "levels": [80, 95]}
+    if signature.exog:
+        document["exog"] = {column.name: [column.last] * steps for column in signature.exog}
+    return document
 
 
 class _Writer:
@@ -114,7 +133,10 @@ class _Writer:
         return self._operation("forecastByQuery", summary, parameters=parameters)
 
     def by_json(self) -> dict[str, Any]:
-        body = {"required": True, "content": {JSON: {"schema": self._request(), "example": self.example()}}}
+        body = {
+            "required": True,
+            "content": {JSON: {"schema": self._request(), "example": example_request(self.signature, self.steps)}},
+        }
         return self._operation("forecast", "Forecast", requestBody=body)
 
     def by_file(self) -> dict[str, Any]:
@@ -122,10 +144,15 @@ class _Writer:
             "file": {
                 "type": "string",
                 "format": "binary",
-                "description": "CSV or .xlsx with one row for each step",
+                "description": "CSV or .xlsx with one row for each step. On the model's page an example is chosen already",
                 "x-example-csv": self.example_csv(),
             },
-            "horizon": {"type": "string", "description": "Steps ahead; as many as the file has rows unless given"},
+            # empty, because a person who chooses another file would have to change a number
+            "horizon": {
+                "type": "string",
+                "description": "Steps ahead; as many as the file has rows unless given",
+                "example": "",
+            },
             "levels": {"type": "string", "description": "Comma-separated percentages; 95 unless given", "example": "80,95"},
         }
         if not self.signature.exog:
@@ -142,19 +169,12 @@ class _Writer:
         }
         parameters = [{"name": "horizon", "in": "query", "schema": self.horizon, "example": self.steps}]
         return {
-            "tags": [self.model],
+            "tags": [TAG],
             "operationId": "exogTemplate",
             "summary": "Get a CSV to fill in",
             "parameters": parameters,
             "responses": {"200": response, "default": {"$ref": "#/components/responses/Problem"}},
         }
-
-    def example(self) -> dict[str, Any]:
-        """Return a request that the version answers: exog stay at the last values that training saw."""
-        document: dict[str, Any] = {"horizon": self.steps, "levels": [80, 95]}
-        if self.signature.exog:
-            document["exog"] = {column.name: [column.last] * self.steps for column in self.signature.exog}
-        return document
 
     def example_csv(self) -> str:
         """Return the same example as a file."""
@@ -193,7 +213,7 @@ class _Writer:
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/Forecast"}}, CSV: {"schema": {"type": "string"}}},
         }
         responses = {"200": answer, "default": {"$ref": "#/components/responses/Problem"}}
-        return {"tags": [self.model], "operationId": identifier, "summary": summary, **parts, "responses": responses}
+        return {"tags": [TAG], "operationId": identifier, "summary": summary, **parts, "responses": responses}
 
 
 def _range(column: ExogColumn) -> str:

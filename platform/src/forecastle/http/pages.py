@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import flask
 
+from forecastle_sdk import Signature
+
 from .access import Role, needs
-from .model_document import model_openapi
+from .model_document import example_request, model_openapi
 from .replies import JSON
 from .services import services
+
+CHART_STEPS = 12
 
 blueprint = flask.Blueprint("pages", __name__)
 
@@ -22,17 +26,26 @@ def home() -> flask.typing.ResponseReturnValue:
 @blueprint.get("/apidocs")
 @needs(Role.PUBLIC)
 def apidocs() -> str:
-    """Show the platform's Swagger UI."""
-    return flask.render_template("swagger.html", title="Forecastle", document=flask.url_for("api-docs.openapi_json"))
+    """Show the models and the platform's Swagger UI."""
+    return flask.render_template("apidocs.html", document=flask.url_for("api-docs.openapi_json"))
 
 
 @blueprint.get("/models/<string:model>/docs")
 @needs(Role.READER)
 def model_docs(model: str) -> str:
-    """Show a model's own Swagger UI."""
-    services().forecasting.describe(model)
-    document = flask.url_for("pages.model_openapi_json", model=model)
-    return flask.render_template("swagger.html", title=f"{model} · Forecastle", document=document)
+    """Show what is live of a model, its forecast as a chart, and its own Swagger UI."""
+    found = services()
+    version = found.forecasting.describe(model)
+    signature = Signature.from_json(version.signature)
+    limit = min(signature.max_horizon, found.settings.max_horizon)
+    return flask.render_template(
+        "model.html",
+        version=version,
+        signature=signature,
+        limit=limit,
+        request_of_chart=flask.json.dumps(example_request(signature, min(CHART_STEPS, limit))),
+        document=flask.url_for("pages.model_openapi_json", model=model),
+    )
 
 
 @blueprint.get("/models/<string:model>/openapi.json")
