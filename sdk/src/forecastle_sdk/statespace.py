@@ -142,7 +142,7 @@ class StateSpaceForecaster(Forecaster):
 
     def _range_notices(self, exog: np.ndarray) -> tuple[Notice, ...]:
         outside = (exog < self._low) | (exog > self._high)
-        if not outside.any():
+        if not np.count_nonzero(outside):
             return ()
         columns = tuple(self.signature.exog_names[j] for j in np.flatnonzero(outside.any(axis=0)))
         message = (

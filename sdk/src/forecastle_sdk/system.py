@@ -98,12 +98,11 @@ class StateSpace:
 
     def means(self, exog: np.ndarray) -> np.ndarray:
         """Return the expected outputs of the coming steps, (h, k)."""
-        added, offsets = self.inputs(exog)
-        states = np.empty((len(exog), self.states))
-        state = self.mean
-        for step, change in enumerate(added):
-            state = self.transition @ state + change
-            states[step] = state
+        states, offsets = self.inputs(exog)  # what the inputs add becomes the states, row by row
+        state, step = self.mean, self.transition.dot
+        for row in states:
+            row += step(state)
+            state = row
         if self.regression is None:
             return states @ self.design.T + offsets
         return np.einsum("hks,hs->hk", self.designs(exog), states) + offsets
