@@ -7,10 +7,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
 from forecastle_registry.engine import current_revision, open_engine
-from forecastle_registry.errors import DatabaseBehind
+from forecastle_registry.errors import DatabaseAhead, DatabaseBehind, DatabaseUnusable
 
 from .settings import Settings
 
@@ -19,26 +19,47 @@ MIGRATIONS = "forecastle_migrations:"
 
 def open_database(settings: Settings) -> Engine:
     """Open the registry's database; for SQLite its folder is made. Raises `DatabaseUnusable`."""
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    return open_engine(settings.database_url)
+    engine = open_engine(settings.database_url)
+    if engine.dialect.name == "sqlite":
+        _make_folder(Path(str(engine.url.database)).parent)
+    return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"the folder {folder} cannot be made ({error.strerror}); set FORECASTLE_HOME to one that can be written to"
+        raise DatabaseUnusable(message) from None
 
 
 def upgrade(engine: Engine) -> tuple[str | None, str]:
-    """Bring the schema up to date; several processes may do so at once. Return the revisions before and after."""
+    """Bring the schema up to date; several processes may do so at once. Return the revisions before and after.
+
+    Raises `DatabaseUnusable`, and `DatabaseAhead` for a database of a later release.
+    """
     before = current_revision(engine)
     configuration = _configuration()
+    _refuse_later_release(configuration, before)
     with engine.connect() as connection:
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, "head")
     return before, expected_revision()
 
 
+def _refuse_later_release(configuration: Config, found: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(configuration).walk_revisions()}
+    if found is not None and found not in known:
+        raise DatabaseAhead(
+            f"the database is at revision {found}, which this release does not know: install the release that made it"
+        )
+
+
 def require_current(engine: Engine) -> None:
-    """Raise `DatabaseBehind` unless the schema is the one that this release was written for."""
+    """Raise `DatabaseBehind` or `DatabaseAhead` unless the schema is the one that this release was written for."""
     found, expected = current_revision(engine), expected_revision()
     if found != expected:
+        _refuse_later_release(_configuration(), found)
         raise DatabaseBehind(found, expected)
 
 

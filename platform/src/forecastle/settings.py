@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forecastle_sdk.errors import Problem
+
 from .errors import SettingsError
 
 PREFIX = "FORECASTLE_"
@@ -49,7 +51,10 @@ class Setting:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # pathlib's word for ~ of somebody who has no home
+        raise ValueError("expected a folder or file whose ~ is somebody's home") from None
 
 
 def _truth(text: str) -> bool:
@@ -62,7 +67,6 @@ def _truth(text: str) -> bool:
         "0": False,
         "no": False,
         "off": False,
-        "": False,
     }
     if text.strip().lower() not in values:
         raise ValueError("expected true or false")
@@ -70,17 +74,17 @@ def _truth(text: str) -> bool:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if not re.fullmatch(r"0*[1-9]\d{0,17}", text.strip(), re.ASCII):
         raise ValueError("expected a whole number of at least 1")
-    return number
+    return int(text)
 
 
 def _size(text: str) -> int:
-    parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    if parts is None or parts[2].upper() not in UNITS:
+    parts = re.fullmatch(r"\s*(\d{1,12}(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    size = int(float(parts[1]) * UNITS.get(parts[2].upper(), 0)) if parts else 0
+    if size < 1:
         raise ValueError("expected a size such as 10 MB")
-    return int(float(parts[1]) * UNITS[parts[2].upper()])
+    return size
 
 
 def _only(allowed: str) -> Callable[[str], str]:
@@ -108,33 +112,50 @@ SETTINGS = (
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from `environ` (as `os.environ`). Raises `SettingsError` that names the variable."""
+    """Read the settings from `environ` (as `os.environ`), where an empty variable is as none.
+
+    Raises `SettingsError` that names the first wrong variable, with a problem for each.
+    """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    problems: list[Problem] = []
     for setting in SETTINGS:
-        text, sources[setting.name] = _text_of(setting, environ)
         try:
-            values[setting.field] = setting.parse(text) if text else None
-        except ValueError as error:
-            raise SettingsError(f"{setting.name} is {text!r}: {error}") from None
+            text, sources[setting.name] = text_of(setting, environ)
+            values[setting.field] = _parsed(setting, text) if text else None
+        except SettingsError as error:
+            problems.append(Problem(f"/{setting.name}", error.message))
+    if problems:
+        raise SettingsError(problems[0].message, problems=problems)
     home = values["home"]
     values["database_url"] = values["database_url"] or f"sqlite:///{home / 'forecastle.db'}"
     values["signing_key_file"] = values["signing_key_file"] or home / "signing.key"
     return Settings(**values, sources=sources)
 
 
-def _text_of(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
+def text_of(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return a setting's text and where it came from. Raises `SettingsError`."""
     from_file = setting.name + "_FILE"
-    if setting.name in environ and from_file in environ:
+    text, path = environ.get(setting.name), environ.get(from_file)
+    if text and path:
         raise SettingsError(f"both {setting.name} and {from_file} are set; keep one")
-    if from_file in environ:
-        try:
-            return Path(environ[from_file]).read_text().strip(), from_file
-        except OSError as error:
-            raise SettingsError(f"{from_file} names {environ[from_file]!r}, which cannot be read: {error.strerror}") from None
-    if setting.name in environ:
-        return environ[setting.name], "environment"
-    return setting.default, "default"
+    if not path:
+        return (text, "environment") if text else (setting.default, "default")
+    try:
+        content = Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{from_file} names {path!r}, which cannot be read: {reason}") from None
+    if not content:
+        raise SettingsError(f"{from_file} names {path!r}, which is empty; write the value there")
+    return content, from_file
+
+
+def _parsed(setting: Setting, text: str) -> Any:
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"{setting.name} is {text!r:.80}: {error}") from None
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:

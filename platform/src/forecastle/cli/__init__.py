@@ -10,7 +10,7 @@ import traceback
 import click
 
 from forecastle_registry.errors import RegistryError
-from forecastle_sdk.errors import ForecastleError
+from forecastle_sdk.errors import ForecastleError, ParametersError
 
 from .. import __version__
 from ..errors import PlatformError
@@ -52,25 +52,34 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        return int(forecastle.main(standalone_mode=False) or 0)
-    except click.ClickException as error:  # wrong use: click words it, with the option's name
+        return int(forecastle.main(prog_name="forecastle", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.ClickException as error:  # wrong use: click words it, with the option's name
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "forecastle"
+        click.echo(f"forecastle: {error.format_message().rstrip('.')}; see `{where} --help`", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt, EOFError):
         click.echo("forecastle: stopped; nothing half-made was left", err=True)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  lives until the process ends, a few lines on
         return 1
     except (RegistryError, PlatformError, ForecastleError) as error:
+        _trace()
         _explain(error)
-        return 1
+        return 2 if isinstance(error, ParametersError) else 1
     except Exception as error:  # noqa: BLE001  the outermost border: a person gets a sentence, and the way to a traceback
-        if os.environ.get(SHOW_TRACEBACK):
-            traceback.print_exc()
+        _trace()
         message = f"forecastle: unexpected {type(error).__name__}: {error}; this is a bug, {SHOW_TRACEBACK}=1 shows where"
         click.echo(message, err=True)
         return 1
+
+
+def _trace() -> None:
+    if os.environ.get(SHOW_TRACEBACK):
+        traceback.print_exc()
 
 
 def _explain(error: RegistryError | PlatformError | ForecastleError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform as machine
 from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -13,9 +14,9 @@ from forecastle_registry.versions import list_models
 
 from .. import __version__
 from ..database import expected_revision, open_database, require_current
-from ..errors import PlatformError
+from ..errors import PlatformError, SettingsError
 from ..plugins import discover
-from ..settings import SETTINGS, Settings, settings_from, unknown_settings
+from ..settings import SETTINGS, Settings, settings_from, text_of, unknown_settings
 from .output import print_table
 
 SECRET = "database_url"  # may hold a password
@@ -26,17 +27,39 @@ SECRET = "database_url"  # may hold a password
 def doctor(context: click.Context) -> None:
     """Explain this installation: its settings, its database, its plugins, and what is wrong with them."""
     click.echo(f"forecastle {__version__} on Python {machine.python_version()} ({machine.machine()})\n")
-    settings = settings_from(os.environ)
-    print_table(("setting", "value", "from"), [(s.name, _shown(settings, s.field), settings.sources[s.name]) for s in SETTINGS])
-    click.echo()
-    checks: tuple[Callable[[Settings], str], ...] = (_check_home, _check_database, _check_plugins, _check_names)
-    well = [_run(check, settings) for check in checks]
-    context.exit(0 if all(well) else 1)
-
-
-def _run(check: Callable[[Settings], str], settings: Settings) -> bool:
+    checks: list[Callable[[], str]] = [_check_plugins, _check_names]
     try:
-        click.echo(f"ok       {check(settings)}")
+        settings = settings_from(os.environ)
+    except SettingsError as error:
+        _print_texts()
+        wrong = [problem.message for problem in error.problems]
+    else:
+        rows = [(setting.name, _shown(settings, setting.field), settings.sources[setting.name]) for setting in SETTINGS]
+        print_table(("setting", "value", "from"), rows)
+        checks[:0] = [partial(_check_home, settings), partial(_check_database, settings)]
+        wrong = []
+    click.echo()
+    for message in wrong:
+        click.echo(f"problem  {message}")
+    well = [_run(check) for check in checks]
+    context.exit(0 if all(well) and not wrong else 1)
+
+
+def _print_texts() -> None:
+    """Print the settings as they were written, because one of them cannot be understood."""
+    rows = []
+    for setting in SETTINGS:
+        try:
+            text, source = text_of(setting, os.environ)
+        except SettingsError:
+            text, source = "?", "?"
+        rows.append((setting.name, _without_password(text) if setting.field == SECRET else text, source))
+    print_table(("setting", "as written", "from"), rows)
+
+
+def _run(check: Callable[[], str]) -> bool:
+    try:
+        click.echo(f"ok       {check()}")
     except (PlatformError, RegistryError) as error:
         click.echo(f"problem  {error.message}")
         return False
@@ -44,11 +67,17 @@ def _run(check: Callable[[Settings], str], settings: Settings) -> bool:
 
 
 def _shown(settings: Settings, field: str) -> str:
-    if field == SECRET:
-        from sqlalchemy import make_url
+    return _without_password(settings.database_url) if field == SECRET else str(getattr(settings, field))
 
-        return make_url(settings.database_url).render_as_string(hide_password=True)
-    return str(getattr(settings, field))
+
+def _without_password(url: str) -> str:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True) if url else ""
+    except ArgumentError:
+        return "?"
 
 
 def _check_home(settings: Settings) -> str:
@@ -67,7 +96,7 @@ def _check_database(settings: Settings) -> str:
     return f"the database is at revision {expected_revision()}, with {count} model{'s' if count != 1 else ''}"
 
 
-def _check_plugins(settings: Settings) -> str:
+def _check_plugins() -> str:
     plugins = list(discover())
     broken = [f"{plugin.name} of {plugin.distribution}: {plugin.problem}" for plugin in plugins if not plugin.usable]
     if broken:
@@ -77,7 +106,7 @@ def _check_plugins(settings: Settings) -> str:
     return "the plugins can be used: " + ", ".join(plugin.name for plugin in plugins)
 
 
-def _check_names(settings: Settings) -> str:
+def _check_names() -> str:
     unknown = unknown_settings(os.environ)
     if unknown:
         raise PlatformError(f"no such setting: {', '.join(unknown)}; compare with the table above")

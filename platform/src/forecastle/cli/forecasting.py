@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from forecastle_sdk.errors import QuantilesError
+
 from ..describing import version_document
 from ..observing import observations_from_file
 from ..observing import observe as run_observe
 from ..serving.files import exog_from_file
 from ..serving.forecasts import Answer, answer
 from ..serving.rendering import all_notices, as_csv, as_document
-from ..serving.request import Ask
+from ..serving.request import Ask, spread
 from .installation import ACTOR, Installation
 from .output import as_json, print_json, print_table
 
@@ -24,14 +26,18 @@ def percentages(context: click.Context, parameter: click.Parameter, text: str | 
     if text is None:
         return None
     try:
-        return tuple(float(part) for part in text.split(","))
+        levels = tuple(float(part) for part in text.split(","))
+        spread(levels, None)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no comma-separated list of numbers, such as 80,95", context, parameter) from None
+    except QuantilesError as error:
+        raise click.BadParameter(error.message, context, parameter) from None
+    return levels
 
 
 @click.command()
 @click.argument("model")
-@click.option("--horizon", type=int, help="Steps ahead; as many as --exog has rows unless given.")
+@click.option("--horizon", type=click.IntRange(1), help="Steps ahead; as many as --exog has rows unless given.")
 @click.option("--exog", "exog_file", type=FILE, help="A CSV or Excel file with future values of the exogenous columns.")
 @click.option("--levels", callback=percentages, metavar="80,95", help="Prediction intervals in percent.  [default: 95]")
 @click.option("--version", type=click.IntRange(1), help="A version, live or not.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
+from forecastle_registry.pages import Page
 from forecastle_registry.versions import get_model, get_version, list_models, list_versions
 
 from ..describing import model_document, plugin_document, version_document
@@ -14,18 +16,25 @@ from .output import as_json, print_json, print_table
 
 MANY = 500
 
+Item = TypeVar("Item")
+
+
+def _all(page_from: Callable[[str | None], Page[Item]]) -> list[Item]:
+    """Return all items of a listing, page by page."""
+    page = page_from(None)
+    found = page.items
+    while page.next is not None:
+        page = page_from(page.next)
+        found += page.items
+    return found
+
 
 @click.command()
 @as_json
 def models(json_: bool) -> None:
     """List the models, and what is live."""
     engine = Installation.here().engine
-    found, after = [], None
-    while True:
-        page = list_models(engine, after=after, limit=MANY)
-        found += page.items
-        if (after := page.next) is None:
-            break
+    found = _all(lambda cursor: list_models(engine, after=cursor, limit=MANY))
     if json_:
         print_json({"items": [model_document(model) for model in found], "next": None})
         return
@@ -49,9 +58,9 @@ def versions(model: str, number: int | None, json_: bool) -> None:
         print_json(document) if json_ else _print_version(document)
         return
     get_model(engine, model)
-    page = list_versions(engine, model, limit=MANY)
+    found = _all(lambda cursor: list_versions(engine, model, before=None if cursor is None else int(cursor), limit=MANY))
     if json_:
-        print_json({"items": [version_document(version) for version in page.items], "next": page.next})
+        print_json({"items": [version_document(version) for version in found], "next": None})
         return
     rows = [
         (
@@ -64,7 +73,7 @@ def versions(model: str, number: int | None, json_: bool) -> None:
             v.parent,
             ", ".join(v.aliases),
         )
-        for v in page.items
+        for v in found
     ]
     print_table(("version", "made (UTC)", "verdict", "llf", "serializer", "bytes", "parent", "live as"), rows)
 
@@ -88,7 +97,7 @@ def _print_version(document: dict[str, Any]) -> None:
         ),
         ("parent", document["parent"]),
     ]
-    print_table(("", ""), [(name, str("–" if value is None else value)) for name, value in rows])
+    print_table(("", ""), rows)
     if document["estimates"]:
         click.echo()
         estimates = [(e["name"], e["value"], e["std_error"]) for e in document["estimates"]]

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -45,17 +45,21 @@ def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
             max_request_body_size=settings.max_upload + SLACK,
             clear_untrusted_proxy_headers=True,
         )
-    except OSError as error:
-        raise PlatformError(
-            f"cannot listen on {host}:{port}: {error.strerror}; stop what is there, or choose another --port"
-        ) from None
+    except (OSError, ValueError) as error:  # waitress says ValueError of a host that it cannot find
+        reason = error.strerror if isinstance(error, OSError) else "there is no such host"
+        raise PlatformError(f"cannot listen on {host}:{port}: {reason}; stop what is there, or choose another --port") from None
     signal.signal(signal.SIGTERM, _stop)
-    _announce(settings, host, server.effective_port if hasattr(server, "effective_port") else port)
+    _announce(settings, host, _port_of(server))
     try:
         server.run()
     finally:
         server.close()
         click.echo("Stopped.")
+
+
+def _port_of(server: Any) -> int:
+    """Return the port that was bound; a name as localhost may mean two addresses."""
+    return int(server.effective_port if hasattr(server, "effective_port") else server.effective_listen[0][1])
 
 
 def _migrate_embedded(settings: Settings) -> None:

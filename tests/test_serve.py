@@ -1,0 +1,138 @@
+"""`forecastle serve` as a person starts it: it migrates its own SQLite, trains nothing, and stops when it is told to."""
+
+import contextlib
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.asking import ask, is_live
+from tests.command_line import SCRIPT, environment, install_naive
+from tests.ports import free_port
+
+SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install_naive(tmp_path_factory.mktemp("plugins"))
+
+
+@contextlib.contextmanager
+def serving(home: Path, plugins: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start a server on a free port in a process group of its own; give it with its address, and kill what is left."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    process = subprocess.Popen(
+        [SCRIPT, "serve", "--port", str(port), *arguments],
+        env=environment(home, plugins),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not is_live(url):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.05)
+        yield process, url
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def members_of(group: int) -> list[int]:
+    """Return the processes of a process group that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, rest = path.read_text().split(" (", 1)
+            state, _, process_group = rest.rsplit(") ", 1)[1].split()[:3]
+            if int(process_group) == group and state != "Z":
+                found.append(int(pid))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_cleanly(home: Path, plugins: Path, number: signal.Signals) -> None:
+    with serving(home, plugins) as (process, url):
+        os.killpg(process.pid, number)
+        output = process.communicate(timeout=SECONDS)[0]
+        assert process.returncode == 0
+        assert output.splitlines()[-1] == "Stopped."
+        assert "Traceback" not in output
+        assert members_of(process.pid) == []
+        assert not is_live(url)
+
+
+def test_it_tells_where_to_look(home: Path, plugins: Path) -> None:
+    with serving(home, plugins) as (process, url):
+        process.terminate()
+        output = process.communicate(timeout=SECONDS)[0]
+    assert f"Forecastle serves on {url}" in output
+    assert f"{url}/apidocs" in output
+    assert f"export FORECASTLE_HOME={home}" in output
+
+
+def test_it_makes_its_own_sqlite_and_trains_nothing(tmp_path: Path, plugins: Path) -> None:
+    with serving(tmp_path / "new", plugins) as (_, url):
+        assert ask(f"{url}/models") == {"items": [], "next": None}
+        assert ask(f"{url}/health/ready")
+
+
+def test_no_worker_is_accepted_already(home: Path, plugins: Path) -> None:
+    with serving(home, plugins, "--no-worker") as (_, url):
+        assert is_live(url)
+
+
+def test_it_serves_what_was_trained_and_a_second_start_trains_nothing(home: Path, plugins: Path, tmp_path: Path) -> None:
+    data = tmp_path / "sales.csv"
+    data.write_text("t,sales\n" + "".join(f"{i},{100 + i % 7}\n" for i in range(20)))
+    command = [SCRIPT, "train", "sales", "--plugin", "naive", "--data", str(data), "--endog", "sales", "--promote"]
+    subprocess.run(command, env=environment(home, plugins), check=True, capture_output=True)
+    for _ in range(2):
+        with serving(home, plugins) as (process, url):
+            assert ask(f"{url}/models/sales/forecast", {"horizon": 2})["timestamps"] == [20, 21]
+            process.send_signal(signal.SIGINT)
+            assert f"{url}/models/sales/docs" in process.communicate(timeout=SECONDS)[0]
+    with contextlib.closing(sqlite3.connect(home / "forecastle.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM versions").fetchone() == (1,)
+
+
+def test_a_port_in_use_is_one_line_and_exit_1(home: Path, plugins: Path) -> None:
+    with serving(home, plugins) as (_, url):
+        port = url.rsplit(":", 1)[1]
+        command = [SCRIPT, "serve", "--port", port]
+        done = subprocess.run(command, env=environment(home, plugins), capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+    assert lines == [
+        f"forecastle: cannot listen on 127.0.0.1:{port}: Address already in use; stop what is there, or choose another --port"
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_port_0_takes_a_free_one_and_tells_which(home: Path, plugins: Path, host: str) -> None:
+    process = subprocess.Popen(
+        [SCRIPT, "serve", "--host", host, "--port", "0"],
+        env=environment(home, plugins, PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+", line)))
+        assert not address.endswith(":0")
+        assert is_live(address)
+    finally:
+        process.kill()
+        process.communicate()
