@@ -42,5 +42,11 @@ test: install ## Run everything that must hold: tests, each distribution alone, 
 benchmark: install ## Compare serving with two bare Flask routes (needs nothing else on the machine)
 	@$(BIN)/python benchmarks/serving.py
 
+pictures: install ## Take the README's picture anew (needs Debian's chromium)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt playwright
+	@$(BIN)/forecastle db upgrade
+	@$(BIN)/forecastle versions us-macro >/dev/null 2>&1 || $(BIN)/forecastle train $(US_MACRO) --promote
+	@$(BIN)/python docs/pictures/make.py
+
 clean: ## Remove what make has made, but not the models in var
 	rm -rf $(VENV) .tox
