@@ -23,8 +23,8 @@ def test_the_container_answers_a_forecast(web: Service) -> None:
 
 
 def test_the_engine_sees_that_the_container_is_healthy(web: Service) -> None:
-    web.run("up", "--detach", "--no-build", "--wait")
-    assert "healthy" in web.run("ps", "--format", "{{.Health}}")
+    web.run("up", "--detach", "--no-build", "--wait", "--wait-timeout", "60")
+    assert web.run("ps", "--format", "{{.Health}}").strip() == "healthy"
 
 
 def test_nothing_in_the_container_runs_as_root(web: Service) -> None:
@@ -35,7 +35,7 @@ def test_a_second_start_serves_the_same_model_and_trains_nothing(web: Service) -
     before = ask(f"{web.url}/models/us-macro/versions")
     web.run("stop")
     web.run("start")
-    web.wait_until_live(20)
+    web.wait_until_live(60)
     assert ask(f"{web.url}/models/us-macro/versions") == before
 
 
@@ -45,4 +45,4 @@ def test_stopping_ends_it_with_success(web: Service) -> None:
         assert "Exited (0)" in web.run("ps", "--all", "--format", "{{.Status}}")
     finally:
         web.run("start")
-        web.wait_until_live(20)
+        web.wait_until_live(60)
