@@ -9,6 +9,7 @@ from typing import Any
 import flask
 import orjson
 from flask.json.provider import JSONProvider
+from werkzeug.datastructures import MIMEAccept
 
 from ..errors import NotAcceptable
 from ..serving.forecasts import Answer
@@ -50,7 +51,8 @@ def _preferred() -> str:
     accepted = flask.request.accept_mimetypes
     if not accepted:
         return JSON
-    best = accepted.best_match((JSON, CSV))
+    kinds = MIMEAccept((kind.partition(";")[0].strip(), quality) for kind, quality in accepted)  # whatever charset it names
+    best = kinds.best_match((JSON, CSV))
     if best is None:
         raise NotAcceptable(f"a forecast can be had as {JSON} or {CSV}; {str(accepted)!r:.80} allows neither")
     return best

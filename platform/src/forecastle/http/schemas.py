@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate
@@ -11,7 +12,7 @@ from ..serving.request import MAX_QUANTILES, NUMBERS, Ask
 
 MAX_INTEGER = 2**31 - 1  # what every database's INTEGER holds
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Whole(fields.Integer):
@@ -25,6 +26,21 @@ class Whole(fields.Integer):
         if type(value) is not int:
             raise ValidationError(f"{value!r:.40}; expected a whole number")
         return value
+
+
+class Name(fields.String):
+    """The name of an alias, or where a page of a listing begins."""
+
+    def __init__(self, *, metadata: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(metadata={"pattern": f"^{ALIAS.pattern}$", **(metadata or {})}, **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not ALIAS.fullmatch(text):
+            raise ValidationError(
+                f"{text!r:.40}; expected letters, digits, dots, dashes and underscores, a letter or digit first"
+            )
+        return text
 
 
 class Text(fields.String):
@@ -110,9 +126,7 @@ class ForecastSchema(PinnedForecastSchema):
     """A request for a forecast."""
 
     version = Whole(1, metadata={"description": "Pin a version instead of following an alias"})
-    alias = fields.String(
-        validate=validate.Regexp(ALIAS), metadata={"description": "The alias to follow; production unless given"}
-    )
+    alias = Name(metadata={"description": "The alias to follow; production unless given"})
 
 
 class ModelReferenceSchema(Schema):
@@ -178,7 +192,7 @@ class PageSchema(StrictSchema):
     """How much of a listing to answer, and from where."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 500), metadata={"description": "Items on a page"})
-    after = fields.String(validate=validate.Regexp(ALIAS), metadata={"description": "`next` of the page before"})
+    after = Name(metadata={"description": "`next` of the page before"})
 
 
 class PluginSchema(Schema):
@@ -194,7 +208,7 @@ class PluginSchema(Schema):
     distribution = fields.String(required=True)
     contract = fields.Integer(required=True, allow_none=True)
     capabilities = fields.List(fields.String(), required=True)
-    parameters = fields.Raw(required=True, allow_none=True, metadata={"type": ["object", "null"], "description": "JSON Schema"})
+    parameters = fields.Raw(required=True, allow_none=True, metadata={"type": "object", "description": "JSON Schema"})
     usable = fields.Boolean(required=True)
     problem = fields.String(required=True, allow_none=True, metadata={"description": "Why it is not usable"})
 
@@ -249,7 +263,7 @@ class VersionSchema(VersionSummarySchema):
     estimates = fields.List(fields.Nested(EstimateSchema), required=True)
     criteria = fields.Raw(required=True, metadata={"type": "object"})
     candidates = fields.List(fields.Raw(metadata={"type": "object"}), required=True)
-    accuracy = fields.Raw(required=True, allow_none=True, metadata={"type": ["object", "null"]})
+    accuracy = fields.Raw(required=True, allow_none=True, metadata={"type": "object"})
     lineage = fields.Raw(required=True, metadata={"type": "object"})
     notices = fields.List(fields.Nested(NoticeSchema), required=True)
 
@@ -269,14 +283,14 @@ class PromoteSchema(StrictSchema):
     """Make a version live."""
 
     version = Whole(1, required=True, metadata={"example": 1})
-    alias = fields.String(load_default="production", validate=validate.Regexp(ALIAS))
+    alias = Name(load_default="production")
     reason = Text(load_default=None, allow_none=True, validate=validate.Length(max=1000))
 
 
 class RollbackSchema(StrictSchema):
     """Go back to what was live before."""
 
-    alias = fields.String(load_default="production", validate=validate.Regexp(ALIAS))
+    alias = Name(load_default="production")
     to = Whole(1, load_default=None, allow_none=True, metadata={"description": "Go back to this version, not just one step"})
     reason = Text(load_default=None, allow_none=True, validate=validate.Length(max=1000))
 

@@ -1,0 +1,75 @@
+"""What no person thought of: schemathesis makes requests from both documents, good and bad, and checks each answer."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import flask
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from forecastle_registry.versions import Registered
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+# the same requests in every run; no database of earlier failures, no deadline on a busy machine
+BOUNDED = hypothesis.settings(
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+OF_THE_MODEL = {"model": "sales", "number": 1, "plugin": "naive"}
+
+
+@pytest.fixture
+def fuzzed_app(registered_model: Registered, train: Callable[..., Registered], app: flask.Flask) -> flask.Flask:
+    """An application with two versions of `sales`."""
+    train()
+    return app
+
+
+def hold(schema: Any, mode: GenerationMode, fixed: dict[str, object] | None = None) -> int:
+    """Ask every operation of a document for data of this mode, check each answer, and return how many there were."""
+    asked = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        names = {parameter.name for parameter in operation.path_parameters}
+        parameters = None if fixed is None else {name: value for name, value in fixed.items() if name in names}
+
+        @BOUNDED
+        @hypothesis.given(case=operation.as_strategy(mode, path_parameters=parameters))
+        def check(case: schemathesis.Case) -> None:
+            nonlocal asked
+            asked += 1
+            case.call_and_validate(checks=CHECKS)
+
+        with contextlib.suppress(hypothesis.errors.Unsatisfiable):  # an operation that takes nothing cannot be asked wrongly
+            check()
+    return asked
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_platforms_document_holds(fuzzed_app: flask.Flask, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", fuzzed_app)
+    assert hold(schema, mode, OF_THE_MODEL) > 100
+
+
+def test_the_platforms_document_holds_for_models_that_are_made_up(fuzzed_app: flask.Flask) -> None:
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", fuzzed_app)
+    assert hold(schema, GenerationMode.POSITIVE) > 100
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_a_models_document_holds(fuzzed_app: flask.Flask, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_wsgi("/models/sales/openapi.json", fuzzed_app)
+    assert hold(schema, mode) > 30
