@@ -27,6 +27,7 @@ EMPTY = "the file is empty; expected a header and rows"
 MAX_CELLS = 10**7  # of a workbook, whose rows may be as wide as they say
 MAX_UNPACKED = 100 * 1000**2  # an .xlsx is a zip file: what it may become
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+MISSING = ("nan", "na", "n/a", "#n/a", "null", ".")
 TIME_NAMES = ("timestamp", "time", "date", "datetime", "ds", "period", "month", "quarter", "year", "day", "week", "index", "t")
 
 
@@ -69,11 +70,11 @@ def _number(cell: Any, decimal_comma: bool) -> float | None:
     if _is_empty(cell):
         return math.nan
     if isinstance(cell, (int, float)) and not isinstance(cell, bool):
-        return float(cell) if abs(cell) <= sys.float_info.max else None
+        return None if abs(cell) > sys.float_info.max else float(cell)
     text = str(cell).strip()
     if decimal_comma:
         text = text.replace(",", ".")
-    if text.lower() in ("nan", "na", "n/a", "null", "."):
+    if text.lower() in MISSING:
         return math.nan
     return float(text) if NUMBER.fullmatch(text) and math.isfinite(float(text)) else None
 
@@ -139,22 +140,22 @@ def _parse_csv(text: str, wanted: tuple[str, ...]) -> Table:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise UnreadableTable(f"the file is no CSV that can be read: {error}", code="file-unreadable") from None
-    while lines and not any(cell.strip() for cell in lines[-1]):
-        lines.pop()
-    if not lines:
+    filled = [i for i, line in enumerate(lines) if any(cell.strip() for cell in line)]
+    if not filled:
         raise UnreadableTable(EMPTY, code="file-empty")
+    lines, first_row = lines[filled[0] : filled[-1] + 1], filled[0] + 2
     header = tuple(name.strip() for name in lines[0])
-    for i, line in enumerate(lines[1:], start=2):
+    for i, line in enumerate(lines[1:], start=first_row):
         if len(line) != len(header):
             message = f"row {i} has {len(line)} cells, the header has {len(header)}; check the separators and quotes"
             raise UnreadableTable(message, code="row-of-another-length")
     rows = tuple(tuple(line) for line in lines[1:])
     decimal_comma = delimiter != "," and any("," in cell for row in rows for cell in row)
-    return Table(header, rows, decimal_comma)
+    return Table(header, rows, decimal_comma, first_row)
 
 
 def _fit(text: str, delimiter: str, wanted: tuple[str, ...]) -> tuple[int, int]:
-    first = text.split("\n", 1)[0]
+    first = text.lstrip("\r\n").split("\n", 1)[0]
     names = {name.strip().strip('"') for name in first.split(delimiter)}
     return len(names & set(wanted)), first.count(delimiter)
 
