@@ -43,7 +43,7 @@ benchmark: install ## Compare serving with two bare Flask routes (needs nothing 
 	@$(BIN)/python benchmarks/serving.py
 
 pictures: install ## Take the README's picture anew (needs Debian's chromium)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt playwright
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt playwright pytest
 	@$(BIN)/forecastle db upgrade
 	@$(BIN)/forecastle versions us-macro >/dev/null 2>&1 || $(BIN)/forecastle train $(US_MACRO) --promote
 	@$(BIN)/python docs/pictures/make.py
