@@ -21,7 +21,7 @@ from forecastle_registry.versions import Registered
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 # the same requests in every run; no database of earlier failures, no deadline on a busy machine
 BOUNDED = hypothesis.settings(
-    max_examples=25,
+    max_examples=15,
     derandomize=True,
     database=None,
     deadline=None,

@@ -20,6 +20,8 @@ from .problems import RequestRefused
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
+DEEPEST = 32  # nothing here nests deeper than four; what could be read just so could not be told about in an error
+TOO_DEEP = "the body is nested too deeply"
 
 
 class StrictParser(FlaskParser):
@@ -53,15 +55,18 @@ def read_json(req: flask.Request) -> Any:
     if req.content_length is None and len(body) == req.max_content_length:
         raise RequestEntityTooLarge  # a body of unknown length is cut off at the cap in silence
     try:
-        return json.loads(body, object_pairs_hook=_no_doubles)
+        document = json.loads(body, object_pairs_hook=_no_doubles)
     except RequestRefused:
         raise
     except RecursionError:
-        raise BadRequest("the body is nested too deeply") from None
+        raise BadRequest(TOO_DEEP) from None
     except UnicodeDecodeError:
         raise BadRequest("the body is not UTF-8; send JSON as UTF-8") from None
     except ValueError as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _is_too_deep(document):
+        raise BadRequest(TOO_DEEP)
+    return document
 
 
 def read_query(req: flask.Request) -> dict[str, str]:
@@ -88,6 +93,18 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         message = f"the name {doubled!r:.80} stands twice in one object; JSON would keep only the last"
         raise RequestRefused(message, code="name-doubled", problems=[Problem(pointer_to(doubled), "given twice")])
     return document
+
+
+def _is_too_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for part in level
+            if isinstance(part, dict | list)
+            for inner in (part.values() if isinstance(part, dict) else part)
+        ]
+    return bool(level)
 
 
 def problems_from(messages: Any, pointer: str = "") -> list[Problem]:
