@@ -145,8 +145,9 @@ def test_the_state_is_right_where_statsmodels_filter_of_the_raw_columns_loses_it
     data, order, specification = CASES["growth 1,1"]
     systems = []
     for units in (np.ones(2), UNUSUAL):
-        prepared = prepare_exog(replace(data, endog=data.endog * units).rows(0, 30), specification)
+        prepared = prepare_exog(replace(data, endog=data.endog * units).rows(0, 12), specification)
         start = starting_values(prepared.endog, prepared.exog, Shape(2, 1, order, specification))
+        start = replace(start, ar=np.array([[[0.999, 0.3], [0.0, 0.998]]]), ma=np.array([[[-0.99, 0.0], [0.2, -0.98]]]))
         systems.append(extract(prepared, order, specification, start.vector()))
     usual, unusual = systems
     by_state = np.tile(UNUSUAL, 2)
