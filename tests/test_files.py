@@ -286,7 +286,7 @@ def test_a_long_field_beside_the_file_is_413_too(client: FlaskClient) -> None:
 def test_the_template_filled_in_is_a_file_that_answers(client: FlaskClient) -> None:
     template = client.get("/models/sales/exog-template?horizon=3")
     assert template.mimetype == "text/csv"
-    assert template.text == "timestamp,price,promo\r\n2018-01-01,,\r\n2018-02-01,,\r\n2018-03-01,,\r\n"
+    assert template.text == "timestamp,price,promo\n2018-01-01,,\n2018-02-01,,\n2018-03-01,,\n"
     assert "attachment" in template.headers["Content-Disposition"]
     assert upload(client, template.data.replace(b",,", b",9,0")).get_json()["timestamps"] == NEXT_MONTHS
     problem_of(upload(client, template.data), 422, "cell-not-a-number")

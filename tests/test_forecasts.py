@@ -151,7 +151,7 @@ def test_an_integer_index_answers_integers(client: FlaskClient, train: Callable[
     train("counted", numbered_rows())
     answer = answered(client, {"horizon": 2}, "/models/counted/forecast")
     assert (answer["timestamps"], answer["trained_until"], answer["frequency"]) == ([20, 21], 19, None)
-    assert client.get("/models/counted/exog-template?horizon=2").text == "timestamp\r\n20\r\n21\r\n"
+    assert client.get("/models/counted/exog-template?horizon=2").text == "timestamp\n20\n21\n"
 
 
 def test_times_keep_the_convention_of_the_training_data(client: FlaskClient, train: Callable[..., Registered]) -> None:

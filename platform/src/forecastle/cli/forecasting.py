@@ -63,7 +63,7 @@ def forecast(
     if form == "json":
         print_json(as_document(found))
     elif form == "csv":
-        click.echo(as_csv(found).replace("\r\n", "\n"), nl=False)
+        click.echo(as_csv(found), nl=False)
     else:
         _print_answer(found)
 

@@ -114,7 +114,7 @@ def exog_template(model: str) -> flask.Response:
     signature = Signature.from_json(found.forecasting.describe(model).signature)
     horizon = template_horizon(read_query(flask.request), min(signature.max_horizon, found.settings.max_horizon))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["timestamp", *signature.exog_names])
     writer.writerows([stamp, *[""] * len(signature.exog)] for stamp in signature.index.after(0, horizon))
     return flask.Response(text.getvalue(), content_type=f"{CSV}; charset=utf-8", headers=ATTACHED)

@@ -60,7 +60,7 @@ def as_csv(answer: Answer) -> str:
         header.append(name)
         columns.append(values.tolist())
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(zip(answer.timestamps, *columns, strict=True))
     return text.getvalue()
