@@ -160,6 +160,16 @@ def test_an_answer_is_what_the_models_document_says(client: FlaskClient, model: 
         jsonschema_rs.Draft202012Validator(schema).validate(answer)
 
 
+def test_an_answer_is_what_the_platforms_document_says(client: FlaskClient, model: tuple[str, Dataset]) -> None:
+    name, data = model
+    document = client.get("/openapi.json").get_json()
+    schema = {**document["components"]["schemas"]["ForecastAnswer"], "components": document["components"]}
+    for asked in ({"levels": [80, 95]}, {"quantiles": [0.1, 0.9]}):
+        exog = {column: [9, 10] for column in data.exog_names}
+        answer = client.post(f"/models/{name}/forecast", json={"horizon": 2, "exog": exog, **asked}).get_json()
+        jsonschema_rs.Draft202012Validator(schema).validate(answer)
+
+
 def test_the_example_of_a_file_answers_200(client: FlaskClient, model: tuple[str, Dataset]) -> None:
     name, _ = model
     post = client.get(f"/models/{name}/openapi.json").get_json()["paths"][f"/models/{name}/forecast/file"]["post"]
