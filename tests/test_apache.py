@@ -59,7 +59,7 @@ def test_numpy_works_behind_apache(echo: Apache) -> None:
 
 def test_the_application_runs_in_daemon_processes_of_this_virtual_environment(echo: Apache) -> None:
     seen = ask(echo.url)
-    assert (seen["processes"], seen["prefix"]) == ("forecastle", sys.prefix)
+    assert (seen["processes"], seen["prefix"]) == ("forecastle", str(echo.python_home))
 
 
 def test_settings_in_the_environment_of_apache_reach_the_application(echo: Apache) -> None:

@@ -41,7 +41,7 @@ class LokyContext(Context):
             yield from super().run(function, work)
             return
         with joblib.parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=1):
-            results = joblib.Parallel(return_as="generator_unordered", pre_dispatch="all", batch_size=1)(
+            results = joblib.Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(
                 joblib.delayed(function)(item) for item in work
             )
         try:
