@@ -9,8 +9,9 @@ import pytest
 import statsmodels.api as sm
 
 from forecastle.errors import UnreadableTable
+from forecastle.serving.request import RESERVED
 from forecastle.tables import Table
-from forecastle.training.loading import RESERVED, load_data
+from forecastle.training.loading import load_data
 from forecastle.training.samples import SAMPLES, sample_table
 from forecastle_sdk.errors import DataError
 

@@ -16,11 +16,10 @@ from forecastle_sdk.errors import CapabilityError, ExogError, InputError, Observ
 from .errors import pointer_to
 from .plugins import Catalogue, InstalledPlugin
 from .registering import Draft, register
-from .serving.files import time_column
 from .serving.forecasts import Forecasting
 from .serving.request import REPORTED, Exog, exog_array, exog_columns, is_number
 from .settings import Settings
-from .tables import read_table
+from .tables import read_table, time_column
 
 APPENDED = "observations-appended"
 

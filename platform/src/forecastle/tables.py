@@ -96,6 +96,14 @@ def read_table(content: bytes, wanted: Iterable[str] = ()) -> Table:
     return table
 
 
+def time_column(header: Sequence[str], taken: Sequence[str]) -> str | None:
+    """Return the column that holds the time, by its name; None where there is none."""
+    for name in header:
+        if name not in taken and (name.lower() in TIME_NAMES or not name):
+            return name
+    return None
+
+
 def _check_header(table: Table, wanted: set[str]) -> None:
     numbers = [NUMBER.fullmatch(name.replace(",", ".")) is not None or not name for name in table.header]
     if all(numbers) or (any(numbers) and wanted and not wanted & set(table.header)):

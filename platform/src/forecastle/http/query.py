@@ -10,12 +10,11 @@ import flask
 from forecastle_sdk.errors import Problem
 
 from ..errors import UnreadableTable, pointer_to
-from ..serving.request import Ask, resolve_horizon
+from ..serving.request import RESERVED, Ask, resolve_horizon
 from ..tables import NUMBER
 from .problems import RequestRefused
 from .schemas import ALIAS, MAX_INTEGER
 
-RESERVED = ("horizon", "h", "steps", "levels", "quantiles", "version", "alias")
 NOT_FINITE = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 FORM = ("file", "horizon", "levels")
 TEMPLATE_HORIZON = 12

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from forecastle_sdk import Index, Signature
 from forecastle_sdk.errors import ExogError, HorizonError, InputError, Problem
 
 from ..errors import pointer_to
-from ..tables import TIME_NAMES, Table, read_table
+from ..tables import Table, read_table, time_column
 from .request import REPORTED
 
 
@@ -37,14 +36,6 @@ def future_from_file(signature: Signature, content: bytes, limit: int) -> tuple[
     if time is not None:
         check_times(signature.index, table, time)
     return {name: table.numbers(name) for name in names}, len(table.rows)
-
-
-def time_column(header: Sequence[str], taken: Sequence[str]) -> str | None:
-    """Return the column that holds the time, by its name; None where there is none."""
-    for name in header:
-        if name not in taken and (name.lower() in TIME_NAMES or not name):
-            return name
-    return None
 
 
 def check_times(index: Index, table: Table, column: str) -> None:

@@ -14,6 +14,7 @@ from forecastle_sdk.errors import ExogError, HorizonError, InputError, Problem, 
 
 from ..errors import pointer_to
 
+RESERVED = ("horizon", "h", "steps", "levels", "quantiles", "version", "alias")  # of a query; no column may be called so
 REPORTED = 20  # of a thousand bad cells a person reads the first few
 DEFAULT_LEVELS = (95.0,)
 MAX_QUANTILES = 100

@@ -14,11 +14,10 @@ from forecastle_sdk import Dataset
 from forecastle_sdk.errors import DataError
 
 from ..errors import UnreadableTable
-from ..tables import TIME_NAMES, Table, read_table
+from ..serving.request import RESERVED
+from ..tables import Table, read_table, time_column
 from .calendars import index_of
 from .samples import SAMPLES, TIME, sample_table
-
-RESERVED = ("horizon", "h", "steps", "levels", "quantiles", "version", "alias")  # a GET of a forecast has these names itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def _present(table: Table, name: str) -> str:
 
 
 def _time_column(table: Table, taken: Sequence[str]) -> str:
-    for name in table.header:
-        if name not in taken and (name.lower() in TIME_NAMES or not name):
-            return name
+    name = time_column(table.header, taken)
+    if name is not None:
+        return name
     raise DataError(f"which column is the time? Name it (--time); the data has {', '.join(table.header)}", code="time-missing")
