@@ -15,7 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def current_revision(engine: sa.Engine) -> str | None:
         return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
-@cache
+@lru_cache(maxsize=16)  # by identity: a statement that is no constant would be compiled, and kept, for each call
 def _compiled_for_sqlite(statement: sa.Select[Any]) -> tuple[str, list[str], dict[str, Any]]:
     compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
     return str(compiled), list(compiled.positiontup or ()), dict(compiled.params)

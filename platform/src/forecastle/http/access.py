@@ -1,6 +1,6 @@
 """Who may ask: the role that each address declares, and the open laptop, where only pages of our own may drive the browser.
 
-Keys come with a later release. Until then an installation is open or does not start; see `wire.md`'s words on the open laptop.
+Keys come with a later release. Until then an installation is open or does not start: docs/decisions/0001-no-keys-yet.md.
 """
 
 from __future__ import annotations

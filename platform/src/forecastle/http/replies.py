@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from datetime import UTC, datetime
 from typing import Any
 
 import flask
@@ -24,7 +22,7 @@ class OrjsonProvider(JSONProvider):
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Return `obj` as JSON text."""
-        return orjson.dumps(obj, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME).decode()
+        return orjson.dumps(obj).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """Read JSON."""
@@ -33,11 +31,6 @@ class OrjsonProvider(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> flask.Response:
         """Return a JSON response of `args` or `kwargs`, as `flask.jsonify` takes them."""
         return flask.Response(self.dumps(self._prepare_response_obj(args, kwargs)), content_type=JSON)
-
-
-def time_text(moment: datetime | None) -> str | None:
-    """Return a time as RFC 3339 in UTC; None stays None."""
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def forecast_reply(answer: Answer) -> flask.Response:
@@ -56,11 +49,3 @@ def _preferred() -> str:
     if best is None:
         raise NotAcceptable(f"a forecast can be had as {JSON} or {CSV}; {str(accepted)!r:.80} allows neither")
     return best
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return time_text(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,4 +1,4 @@
-"""Writes an answer down: as the JSON document and the CSV table that wire.md fixes."""
+"""Writes an answer down: as the JSON document, and as the CSV table, that every client relies on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Columns = dict[str, Any]
 
 
 def as_document(answer: Answer) -> dict[str, Any]:
-    """Return the answer as the JSON object of wire.md; arrays stay numpy's, which the encoder reads as they are."""
+    """Return the answer as the JSON object that the wire fixes, of plain lists: whoever prints it need not know numpy."""
     loaded, forecast = answer.loaded, answer.forecast
     signature, version = loaded.signature, loaded.version
     names = signature.endog
