@@ -15,7 +15,7 @@ from forecastle_registry.versions import Registered
 from forecastle_sdk import Dataset
 from tests.naive import monthly_sales, numbered_rows
 
-# the addresses that wire.md promises, but for those of later releases, and the pages that are no part of an API
+# the addresses that are promised, but for those of later releases, and the pages that are no part of an API
 PROMISED = {
     ("get", "/health/live"),
     ("get", "/health/ready"),

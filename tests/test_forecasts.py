@@ -1,4 +1,4 @@
-"""Forecasts in every form that wire.md promises, and the reading of models, versions and plugins."""
+"""Forecasts in every form that clients are promised, and the reading of models, versions and plugins."""
 
 import csv
 import io

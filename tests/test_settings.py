@@ -1,4 +1,4 @@
-"""The settings: every one of wire.md's table, in every spelling, with where it came from."""
+"""The settings: every one of the table, in every spelling, with where it came from."""
 
 from pathlib import Path
 from typing import Any

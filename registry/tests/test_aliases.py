@@ -1,4 +1,4 @@
-"""An alias moves as wire.md's truth table says, and as a plain list would."""
+"""An alias moves as the truth table says, and as a plain list would."""
 
 from itertools import count
 
