@@ -58,6 +58,15 @@ def test_a_version_has_its_whole_lineage(engine: Engine, settings: Settings) -> 
     assert version.parameters == {"drift": True, "test_size": 20.0, "refit": True, "seed": 7}
 
 
+def test_without_a_refit_the_lineage_names_the_rows_that_were_fitted(engine: Engine, settings: Settings) -> None:
+    data = load_data("macrodata", ["realgdp"])
+    training = Training(model="gdp", plugin="naive", data=data, parameters={"test_size": 3, "refit": False})
+    version = train(engine, naive_catalogue(), settings, training, report_nothing).version
+    assert version.lineage["dataset"]["rows"] == [0, 200] == [0, version.signature["nobs"]]
+    assert version.lineage["dataset"]["until"] == "2008-10-01" == version.signature["index"]["last"]
+    assert version.lineage["dataset"]["digest"] == data.dataset.digest
+
+
 def test_a_version_can_be_fitted_again_from_its_lineage(engine: Engine, settings: Settings) -> None:
     data = load_data("macrodata", ["realgdp"], ["unemp"])
     first = Training(model="gdp", plugin="naive", data=data, parameters={"drift": True})

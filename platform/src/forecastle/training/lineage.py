@@ -17,9 +17,12 @@ LIBRARIES = ("forecastle-platform", "forecastle-sdk", "numpy", "scipy", "pandas"
 
 
 def lineage_of(data: LoadedData, installed: InstalledPlugin, training: dict[str, Any], test_rows: int) -> dict[str, Any]:
-    """Return the lineage of a training as JSON; `training` are its own parameters."""
+    """Return the lineage of a training as JSON; `training` are its own parameters.
+
+    The dataset's digest is that of all rows; `rows`, `from` and `until` are of those that the registered fit has seen.
+    """
     return {
-        "dataset": _dataset(data),
+        "dataset": _dataset(data, data.dataset.nobs - (0 if training["refit"] else test_rows)),
         "plugin": {"name": installed.name, "distribution": installed.distribution, "version": installed.version},
         "training": {**training, "test_rows": test_rows},
         "seed": training["seed"],
@@ -32,14 +35,14 @@ def lineage_of(data: LoadedData, installed: InstalledPlugin, training: dict[str,
     }
 
 
-def _dataset(data: LoadedData) -> dict[str, Any]:
+def _dataset(data: LoadedData, fitted: int) -> dict[str, Any]:
     dataset: Dataset = data.dataset
     return {
         **data.source,
         "digest": dataset.digest,
-        "rows": [0, dataset.nobs],
+        "rows": [0, fitted],
         "from": dataset.index.at(1 - dataset.nobs),
-        "until": dataset.index.at(0),
+        "until": dataset.index.at(fitted - dataset.nobs),
         "endog": list(dataset.endog_names),
         "exog": list(dataset.exog_names),
     }
