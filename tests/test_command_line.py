@@ -1,9 +1,12 @@
 """The command line: what each command prints for people and for programs, and how it refuses."""
 
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -103,6 +106,7 @@ def test_train_tells_what_came_of_it(run: CommandLine, data: Path) -> None:
     assert "sales version 1 is registered, live as production." in said.out
     assert "Accuracy on 6 rows from 2017-07-01, 6 rolling origins" in said.out
     assert "random walk with drift" in said.out
+    assert "Parameters: drift=False, test_size=6.0, refit=True, seed=0." in said.out
     assert "[1/1] registered version 1" in said.err
 
 
@@ -134,6 +138,7 @@ def test_every_listing_and_change_is_one_json_document(sales: CommandLine, data:
     assert document(sales("models", "--json"))["items"][0]["aliases"] == {"production": 1}
     assert [version["number"] for version in document(sales("versions", "sales", "--json"))["items"]] == [2, 1]
     assert document(sales("versions", "sales", 2, "--json"))["lineage"]["dataset"]["file"] == "sales.csv"
+    assert [document(sales("versions", "sales", n, "--json"))["aliases"] for n in (1, 2)] == [["production"], []]
     assert "naive" in [plugin["name"] for plugin in document(sales("plugins", "--json"))["items"]]
     assert document(sales("plugins", "naive", "--json"))["usable"] is True
     promoted = document(sales("promote", "sales", 2, "--json"))
@@ -439,6 +444,30 @@ def test_a_plugin_that_is_installed_trains_and_forecasts(home: Path, plugins: Pa
     assert done.returncode == 0, done.stderr
     done = script(home, plugins, "forecast", "nile", "--horizon", 2, "--format", "csv")
     assert [line.split(",")[0] for line in done.stdout.splitlines()] == ["timestamp", "1971-01-01", "1972-01-01"]
+
+
+TWO_ORDERS = ("--plugin", "varmax", "--data", "macrodata", "--endog", "realgdp,realcons", "--set=max_p=2", "--set=max_q=0")
+
+
+def test_on_a_terminal_a_bar_shows_the_orders_and_the_time_left(home: Path, plugins: Path) -> None:
+    terminal, stderr = pty.openpty()
+    command, env = [SCRIPT, "train", "m", *TWO_ORDERS], environment(home, plugins, TERM="xterm", COLUMNS="120")
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=stderr):
+        os.close(stderr)
+        shown = b""
+        with contextlib.suppress(OSError):  # what Linux answers once the other end is closed
+            while part := os.read(terminal, 65536):
+                shown += part
+    os.close(terminal)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert re.search(r"fitting VARMAX\(2,0\) \(1,0\) .*0/2 .*left [-0-9]", text)
+    assert "registered version 1" in text
+
+
+def test_a_search_without_any_converged_candidate_shows_its_table_once(home: Path, plugins: Path) -> None:
+    said = script(home, plugins, "train", "m", *TWO_ORDERS, "--set=maxiter=1").stderr
+    assert [said.count(f"\n({order})  llf ") for order in ("1,0", "2,0")] == [1, 1]
+    assert said.count("llf") == 2
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "203.0.113.7"])

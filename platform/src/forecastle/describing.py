@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -29,11 +29,11 @@ def model_document(model: Model) -> dict[str, Any]:
     return {**asdict(model), "created_at": time_text(model.created_at)}
 
 
-def version_document(version: Version | VersionSummary, aliases: Iterable[str] | None = None) -> dict[str, Any]:
-    """Return a version, or its line in a listing, as JSON; `aliases` are those that it is live as."""
+def version_document(version: Version | VersionSummary, live: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Return a version, or its line in a listing, as JSON; `live` is what each alias of its model points at, where known."""
     document = asdict(version)
-    if aliases is not None:
-        document["aliases"] = list(aliases)
+    if live is not None:
+        document["aliases"] = [alias for alias, number in live.items() if number == version.number]
     document["created_at"] = time_text(version.created_at)
     document["archived_at"] = time_text(version.archived_at)
     return document

@@ -85,5 +85,6 @@ def _trace() -> None:
 def _explain(error: RegistryError | PlatformError | ForecastleError) -> None:
     click.echo(f"forecastle: {error.message}", err=True)
     problems = getattr(error, "problems", ())
-    for problem in problems if len(problems) > 1 else ():
+    told = all(problem.message in error.message for problem in problems)  # as a search tells its whole table
+    for problem in problems if len(problems) > 1 and not told else ():
         click.echo(f"  {problem.pointer.lstrip('/')}: {problem.message}", err=True)

@@ -54,7 +54,7 @@ def versions(model: str, number: int | None, json_: bool) -> None:
     """List the versions of MODEL, newest first, or everything about version NUMBER."""
     engine = Installation.here().engine
     if number is not None:
-        document = version_document(get_version(engine, model, number))
+        document = version_document(get_version(engine, model, number), get_model(engine, model).aliases)
         print_json(document) if json_ else _print_version(document)
         return
     get_model(engine, model)
@@ -96,6 +96,7 @@ def _print_version(document: dict[str, Any]) -> None:
             f"{document['artifact_size']} bytes, {document['serializer']}, sha256 {document['artifact_digest'][:16]}…",
         ),
         ("parent", document["parent"]),
+        ("live as", ", ".join(document["aliases"]) or "nothing"),
     ]
     print_table(("", ""), rows)
     if document["estimates"]:

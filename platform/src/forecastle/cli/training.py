@@ -119,10 +119,7 @@ def _print_summary(registered: Registered) -> None:
     click.echo(f"{version.model} version {version.number} is registered, {live}.")
     llf = "" if version.llf is None else f", log-likelihood {version.llf:.2f}"
     verdict = "" if version.verdict is None else f"Verdict: {version.verdict}{llf}. "
-    chosen = ", ".join(
-        f"{name} {value}" for name, value in version.parameters.items() if name in ("order", "seasonal_order", "trend")
-    )
-    click.echo(f"{verdict}{chosen}".strip())
+    click.echo(f"{verdict}Parameters: {', '.join(f'{name}={value}' for name, value in version.parameters.items())}.")
     _print_candidates(version.candidates)
     if version.accuracy:
         _print_accuracy(version.accuracy)

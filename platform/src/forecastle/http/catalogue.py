@@ -70,8 +70,7 @@ def list_of_model(query: dict[str, Any], model: str) -> dict[str, Any]:
 def get_one_version(model: str, number: int) -> dict[str, Any]:
     """Describe one version: signature, estimates, verdict, candidates, accuracy, lineage, notices."""
     engine = services().engine
-    live = get_model(engine, model).aliases
-    return version_document(get_version(engine, model, number), [alias for alias, n in live.items() if n == number])
+    return version_document(get_version(engine, model, number), get_model(engine, model).aliases)
 
 
 def _with_links(model: Model) -> dict[str, Any]:
