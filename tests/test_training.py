@@ -22,7 +22,7 @@ from forecastle.registering import SERIALIZERS
 from forecastle.settings import Settings, settings_from
 from forecastle.training.compute import LokyContext
 from forecastle.training.loading import LoadedData, load_data
-from forecastle.training.service import Training, train
+from forecastle.training.service import OF_TRAINING_PART, Training, train
 from forecastle_registry.artifacts import get_artifact
 from forecastle_registry.errors import ModelNotFound, PluginMismatch, RegistryError
 from forecastle_registry.serializers import loads
@@ -129,13 +129,19 @@ def test_the_training_part_finds_and_all_rows_are_fitted(
         assert version.accuracy["test_rows"] == 36 - fitted[0]
 
 
-def test_notices_of_both_fits_are_kept_once(engine: Engine, settings: Settings) -> None:
+def test_notices_of_both_fits_are_kept_once_and_tell_which_fit_they_are_about(engine: Engine, settings: Settings) -> None:
     version = train_naive(engine, settings, catalogue=naive_catalogue(SeeingPlugin()), parameters={"test_size": 6}).version
     assert [(notice["code"], notice["message"]) for notice in version.notices] == [
         ("rows", "36 rows"),
         ("only-36", "this time"),
-        ("only-30", "this time"),
+        ("only-30", f"{OF_TRAINING_PART}this time"),
     ]
+
+
+def test_notices_of_the_only_fit_are_about_the_version_itself(engine: Engine, settings: Settings) -> None:
+    parameters = {"test_size": 6, "refit": False}
+    version = train_naive(engine, settings, catalogue=naive_catalogue(SeeingPlugin()), parameters=parameters).version
+    assert [notice["message"] for notice in version.notices] == ["30 rows", "this time"]
 
 
 def test_progress_is_reported_until_the_version_is_registered(engine: Engine, settings: Settings) -> None:

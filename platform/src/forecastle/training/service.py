@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Engine
@@ -32,6 +32,7 @@ from .division import Division, divide
 from .lineage import lineage_of
 from .loading import LoadedData
 
+OF_TRAINING_PART = "about the fit on the training part, whose accuracy was measured; the one that forecasts has seen all rows: "
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -119,13 +120,15 @@ def _draft(
         candidates=[candidate.to_json() for candidate in found.candidates],
         verdict=None if fit.verdict is None else str(fit.verdict),
         accuracy=accuracy,
-        notices=[notice.to_json() for notice in _distinct((*fit.notices, *found.notices))],
+        notices=[notice.to_json() for notice in _distinct(fit, found)],
     )
 
 
-def _distinct(notices: tuple[Notice, ...]) -> list[Notice]:
-    """Return the notices without repetitions: the fit on all rows speaks first, the search adds what it alone knows."""
+def _distinct(fit: Fit, found: Fit) -> list[Notice]:
+    """Return the notices without repetitions: of the registered fit, then what only the one on the training part had to say."""
     distinct: dict[tuple[str, tuple[str, ...]], Notice] = {}
-    for notice in notices:
+    for notice in fit.notices:
         distinct.setdefault((notice.code, notice.columns), notice)
+    for notice in found.notices:
+        distinct.setdefault((notice.code, notice.columns), replace(notice, message=OF_TRAINING_PART + notice.message))
     return list(distinct.values())
