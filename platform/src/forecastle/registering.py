@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from forecastle_registry.artifacts import digest_of
-from forecastle_registry.serializers import dumps, loads, state_digest
+from forecastle_registry.serializers import SERIALIZERS, dumps, loads, state_digest
 from forecastle_registry.signing import signing_key
 from forecastle_registry.versions import NewVersion, Registered, register_version
 from forecastle_sdk import Forecaster
@@ -18,8 +18,6 @@ from .errors import SettingsError
 from .golden import record_golden
 from .plugins import InstalledPlugin, plugin_at_work
 from .settings import Settings
-
-SERIALIZERS = ("skops", "pickle")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,12 @@ from .errors import NameRefused, NotPlainData
 
 MAX_NUMBER = 2**31 - 1  # what an INTEGER holds everywhere
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def is_name(name: str) -> bool:
     """Tell whether a model or an alias can have this name: it stands in addresses, file names and headers as it is."""
-    return _NAME.fullmatch(name) is not None
+    return NAME.fullmatch(name) is not None
 
 
 def is_number(number: int) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from forecastle_registry.aliases import Moved
+from forecastle_registry.aliases import PRODUCTION, Moved
 
 from .. import moves
-from ..serving.forecasts import PRODUCTION
 from .installation import ACTOR, Installation
 from .output import as_json, print_json
 

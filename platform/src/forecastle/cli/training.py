@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from forecastle_registry.serializers import SERIALIZERS
 from forecastle_registry.versions import Registered
 
 from ..describing import version_document
-from ..registering import SERIALIZERS
 from ..training.loading import load_data
 from ..training.samples import SAMPLES
 from ..training.service import Training

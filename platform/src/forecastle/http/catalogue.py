@@ -6,19 +6,20 @@ from typing import Any
 
 import flask
 
+from forecastle_registry.plain import MAX_NUMBER
 from forecastle_registry.versions import Model, get_model, get_version, list_models, list_versions
 
 from ..describing import model_document, page, plugin_document, version_document
 from .access import Role, needs
 from .blueprints import Blueprint
 from .problems import RequestRefused
-from .schemas import MAX_INTEGER, ModelSchema, PageSchema, PluginSchema, VersionSchema, VersionSummarySchema, page_of
+from .schemas import ModelSchema, PageSchema, PluginSchema, VersionSchema, VersionSummarySchema, page_of
 from .services import services
 
 plugins = Blueprint("plugins", __name__, url_prefix="/plugins", description="What is installed")
 models = Blueprint("models", __name__, url_prefix="/models", description="What is served, and its history")
 
-NUMBER = f"<int(max={MAX_INTEGER}):number>"
+NUMBER = f"<int(max={MAX_NUMBER}):number>"
 
 
 @plugins.route("")
@@ -86,6 +87,6 @@ def _with_links(model: Model) -> dict[str, Any]:
 def _number(after: str | None) -> int | None:
     if after is None:
         return None
-    if not after.isascii() or not after.isdigit() or int(after) > MAX_INTEGER:
+    if not after.isascii() or not after.isdigit() or int(after) > MAX_NUMBER:
         raise RequestRefused(f"after is {after!r:.40}; give `next` of the page before")
     return int(after)

@@ -16,6 +16,7 @@ from forecastle_registry.versions import Version
 from forecastle_sdk import ExogColumn, Signature
 
 from .. import __version__
+from ..serving.request import MAX_QUANTILES
 from .problems import CONTENT_TYPE, ProblemSchema
 from .replies import CSV, JSON
 from .schemas import ModelReferenceSchema, NoticeSchema
@@ -26,13 +27,13 @@ LEVELS = {
     "type": "array",
     "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 100},
     "minItems": 1,
-    "maxItems": 100,
+    "maxItems": MAX_QUANTILES,
 }
 QUANTILES = {
     "type": "array",
     "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
     "minItems": 1,
-    "maxItems": 100,
+    "maxItems": MAX_QUANTILES,
 }
 NUMBERS = {"type": "array", "items": {"type": "number"}}
 
@@ -119,7 +120,7 @@ class _Writer:
         parameters = [
             {"name": "horizon", "in": "query", "schema": self.horizon, "example": self.steps, "description": "Steps ahead"},
             *own,
-            _listed("levels", "Prediction intervals in percent; 95 unless given", LEVELS, "80,95"),
+            _listed("levels", "Prediction intervals in percent; 95 unless given", LEVELS, [80, 95]),
             _listed("quantiles", "Quantiles in (0, 1), instead of levels", QUANTILES, None),
             {"name": "version", "in": "query", "schema": {"type": "integer", "minimum": 1}, "description": "Pin a version"},
             {
@@ -233,9 +234,9 @@ def _parameter(column: ExogColumn, steps: int) -> dict[str, Any]:
     }
 
 
-def _listed(name: str, description: str, schema: dict[str, Any], example: str | None) -> dict[str, Any]:
+def _listed(name: str, description: str, schema: dict[str, Any], example: list[float] | None) -> dict[str, Any]:
     parameter = {"name": name, "in": "query", "style": "form", "explode": False, "schema": schema, "description": description}
-    return parameter if example is None else {**parameter, "example": [float(part) for part in example.split(",")]}
+    return parameter if example is None else {**parameter, "example": example}
 
 
 def _answer(signature: Signature) -> dict[str, Any]:

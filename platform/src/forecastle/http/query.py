@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import flask
 
+from forecastle_registry.plain import MAX_NUMBER, NAME
 from forecastle_sdk.errors import Problem
 
 from ..errors import UnreadableTable, pointer_to
 from ..serving.request import RESERVED, Ask, resolve_horizon
 from ..tables import NUMBER
 from .problems import RequestRefused
-from .schemas import ALIAS, MAX_INTEGER
 
 NOT_FINITE = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 FORM = ("file", "horizon", "levels")
@@ -24,10 +24,10 @@ def ask_from_query(query: Mapping[str, str]) -> Ask:
     """Read a request from a query: what is not reserved is an exogenous column. Raises `RequestRefused`."""
     exog = {name: [_cell(part) for part in text.split(",")] for name, text in query.items() if name not in RESERVED}
     alias = query.get("alias")
-    if alias is not None and not ALIAS.fullmatch(alias):
+    if alias is not None and not NAME.fullmatch(alias):
         raise _wrong("alias", alias, "the name of an alias")
     version = _whole(query, "version")
-    if version is not None and not 1 <= version <= MAX_INTEGER:
+    if version is not None and not 1 <= version <= MAX_NUMBER:
         raise _wrong("version", str(version), "a version's number")
     return Ask(_horizon(query), exog or None, _numbers(query, "levels"), _numbers(query, "quantiles"), version, alias)
 

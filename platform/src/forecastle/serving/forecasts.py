@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from forecastle_registry.aliases import live_version
+from forecastle_registry.aliases import PRODUCTION, live_version
 from forecastle_registry.versions import Version, get_version
 from forecastle_sdk import Forecast
 
@@ -20,8 +20,6 @@ from ..plugins import Catalogue
 from ..settings import Settings
 from .loading import LoadedVersion, Loader
 from .request import Ask, Spread, exog_array, exog_columns, resolve_horizon, spread
-
-PRODUCTION = "production"
 
 
 @dataclass(frozen=True, slots=True)
