@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
+from tests.requirements import require
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -110,8 +111,7 @@ def test_the_newcomers_two_commands_are_run_on_a_bare_debian() -> None:
 
 
 def test_the_commands_of_the_readme_work_in_their_order(folder: Path, environment: dict[str, str], served: int) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed, with which README asks")
+    require(shutil.which("curl") is not None, "curl is not installed, with which README asks")
     shell = [block.text for block in blocks("README.md")[1:] if block.language == "bash"]
     text = "\n".join(shell).replace("127.0.0.1:8000", f"127.0.0.1:{served}")
     printed = run(["bash", "-euo", "pipefail", "-c", text], folder, environment)

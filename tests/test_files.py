@@ -19,6 +19,7 @@ from forecastle.settings import Settings
 from forecastle_registry.versions import Registered
 from tests.naive import EXOG_OF_THREE, NEXT_MONTHS, monthly_sales, numbered_rows
 from tests.problems import problem_of, words_of
+from tests.requirements import require
 
 ADDRESS = "/models/sales/forecast/file"
 PLAIN = b"timestamp,price,promo\n2018-01-01,9.5,0\n2018-02-01,9.0,1\n2018-03-01,9.25,0\n"
@@ -151,7 +152,8 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused(client: FlaskClient) -> 
 
 
 def test_a_parquet_file_is_read_where_that_is_installed(client: FlaskClient) -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="the extra forecastle-platform[parquet] is not installed")
+    require(importlib.util.find_spec("pyarrow"), "the extra forecastle-platform[parquet] is not installed")
+    import pyarrow
     from pyarrow import parquet
 
     content = io.BytesIO()

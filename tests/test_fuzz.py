@@ -1,7 +1,10 @@
 """What no person thought of: schemathesis makes requests from both documents, good and bad, and checks each answer."""
 
 import contextlib
-from collections.abc import Callable
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -16,7 +19,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from forecastle.database import open_database
+from forecastle.http import create_app
+from forecastle.http.services import EXTENSION
+from forecastle.plugins import discover
+from forecastle.settings import settings_from
+from forecastle.training.loading import load_data
+from forecastle.training.service import Training, train
 from forecastle_registry.versions import Registered
+from tests.requirements import require
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 # the same requests in every run; no database of earlier failures, no deadline on a busy machine
@@ -29,6 +40,8 @@ BOUNDED = hypothesis.settings(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 OF_THE_MODEL = {"model": "sales", "number": 1, "plugin": "naive"}
+ENDOG = ("realgdp", "realcons")
+EXOG = ("realinv", "realgovt", "realdpi", "cpi", "m1", "tbilrate", "unemp", "pop", "infl", "realint")
 
 
 @pytest.fixture
@@ -36,6 +49,24 @@ def fuzzed_app(registered_model: Registered, train: Callable[..., Registered], a
     """An application with two versions of `sales`."""
     train()
     return app
+
+
+@pytest.fixture(scope="module")
+def us_macro_app(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> Iterator[flask.Flask]:
+    """An application with the model of `make serve`, in an order that is quickly fitted."""
+    require(importlib.util.find_spec("forecastle_varmax"), "forecastle-varmax is not installed")
+    home = tmp_path_factory.mktemp("us-macro")
+    shutil.copy(database_template, home / "forecastle.db")
+    settings = settings_from({"FORECASTLE_HOME": str(home)})
+    engine = open_database(settings)
+    parameters = {"order": "1,0", "test_size": 0}
+    data = load_data("macrodata", ENDOG, EXOG)
+    training = Training(model="us-macro", plugin="varmax", data=data, parameters=parameters, promote=True)
+    train(engine, discover(), settings, training, lambda done, total, what: None)
+    engine.dispose()
+    app = create_app(settings, loopback=True)
+    yield app
+    app.extensions[EXTENSION].engine.dispose()
 
 
 def hold(schema: Any, mode: GenerationMode, fixed: dict[str, object] | None = None) -> int:
@@ -72,4 +103,10 @@ def test_the_platforms_document_holds_for_models_that_are_made_up(fuzzed_app: fl
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_a_models_document_holds(fuzzed_app: flask.Flask, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_wsgi("/models/sales/openapi.json", fuzzed_app)
+    assert hold(schema, mode) > 30
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_document_of_us_macro_holds(us_macro_app: flask.Flask, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_wsgi("/models/us-macro/openapi.json", us_macro_app)
     assert hold(schema, mode) > 30

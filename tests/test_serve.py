@@ -1,9 +1,12 @@
 """`forecastle serve` as a person starts it: it migrates its own SQLite, trains nothing, and stops when it is told to."""
 
 import contextlib
+import http.client
+import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -136,3 +139,31 @@ def test_port_0_takes_a_free_one_and_tells_which(home: Path, plugins: Path, host
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"POST /models/a%20b/forecast HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40000000\r\n\r\n", 413, "body-too-large"),
+        (b"GET /models HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", 431, "headers-too-large"),
+        (b"GET /models HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400, "malformed-request"),
+        (b"POST /models HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "malformed-request"),
+    ],
+    ids=["too large by far", "large headers", "a length below nothing", "an unknown transfer coding"],
+)
+def test_what_the_server_refuses_by_itself_is_a_problem_too(
+    home: Path, plugins: Path, sent: bytes, status: int, code: str
+) -> None:
+    with serving(home, plugins) as (_, url):
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), SECONDS) as connection:
+            connection.sendall(sent)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            document = json.loads(answer.read())
+    assert answer.status == document["status"] == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert document["code"] == code
+    assert document["request_id"] == answer.headers["X-Request-ID"]
+    if status == 413:
+        assert "FORECASTLE_MAX_UPLOAD" in document["detail"]
+        assert document["instance"] == "/models/a b/forecast"
