@@ -120,7 +120,6 @@ def test_a_directory_that_is_not_there_is_unusable(tmp_path):
 
 
 def test_a_postgres_that_is_gone_is_unusable():
-    pytest.importorskip("psycopg")
     engine = open_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
     with pytest.raises(DatabaseUnusable):
         version_count(engine)
