@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ def observe(
     settings: Settings,
     forecasting: Forecasting,
     model: str,
-    read: Any,
+    read: Callable[[Signature], Observations],
     *,
     promote: bool,
     actor: str,

@@ -61,9 +61,14 @@ def register(
 
     What is recorded is what a server will see: the forecaster is restored from its own bytes first.
     """
-    assert installed.plugin is not None  # nothing was fitted without it
-    plugin = installed.plugin
     check_serializer(draft.serializer, settings)
+    new = _serialized(settings, installed, draft)
+    return register_version(engine, new, promote=promote, actor=actor, reason=reason)
+
+
+def _serialized(settings: Settings, installed: InstalledPlugin, draft: Draft) -> NewVersion:
+    plugin = installed.plugin
+    assert plugin is not None  # nothing was fitted without it
     key = signing_key(settings.signing_key_file) if draft.serializer == "pickle" else None
     with plugin_at_work(plugin.name, "giving its state"):
         state, signature = draft.forecaster.state(), draft.forecaster.signature.to_json()
@@ -72,7 +77,7 @@ def register(
     read_back = loads(artifact, draft.serializer, digest=digest_of(artifact), **trust)
     with plugin_at_work(plugin.name, "restoring its own state"):
         golden = record_golden(plugin.restore(read_back, plugin.state_format))
-    new = NewVersion(
+    return NewVersion(
         model=draft.model,
         plugin=installed.name,
         plugin_version=installed.version,
@@ -93,4 +98,3 @@ def register(
         golden=golden,
         parent=draft.parent,
     )
-    return register_version(engine, new, promote=promote, actor=actor, reason=reason)

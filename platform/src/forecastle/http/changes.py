@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -132,13 +133,13 @@ def _observed(registered: Registered) -> dict[str, Any]:
     }
 
 
-def _json_reader() -> Any:
+def _json_reader() -> Callable[[Signature], Observations]:
     body = StrictParser().parse(ObservationsSchema(), flask.request, location="json")
     rows = Observations.of(body["endog"], body.get("exog"), body.get("index"))
     return lambda _signature: rows
 
 
-def _file_reader() -> Any:
+def _file_reader() -> Callable[[Signature], Observations]:
     files = [name for name, values in flask.request.files.lists() for _ in values]
     if list(flask.request.form) or files != ["file"]:
         raise UnreadableTable("there must be one field, `file`, with the new rows, and no other", code="file-missing")
