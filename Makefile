@@ -20,13 +20,13 @@ help: ## Show what can be made
 
 install: $(VENV)/installed ## Make the virtual environment .venv with all distributions
 
-# Editable, so that a change to the code needs no installation. Without isolation, because the build backend is pinned too.
+# Not compiled, as most of what is installed is never imported; what is, compiles itself. Editable, so that a change to the code needs no installation. Without isolation, because the build backend is pinned too.
 $(VENV)/installed: constraints.txt $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Forecastle needs Python 3.11 or later; give one: make PYTHON=python3.11")'
 	@echo "Installing into $(VENV) (about a minute the first time) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-compile --no-build-isolation \
 		$(addprefix --editable ./,$(DISTRIBUTIONS))
 	@touch $@
 
