@@ -82,3 +82,13 @@ def test_fewer_rows_than_columns_are_refused_with_the_rows_that_are_needed() -> 
     error = refused(simulated((1, 0), exog=9).rows(0, 10))
     assert error.reason == "too-few-rows"
     assert "12" in error.message
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("kind", ["endog", "exog"])
+def test_values_that_cannot_be_squared_are_refused_by_name_before_anything_is_decomposed(unit: float, kind: str) -> None:
+    data = simulated((1, 0), rows=80)
+    error = refused(replace(data, **{kind: getattr(data, kind) * unit}))
+    assert error.reason == "column-out-of-range"
+    assert error.problems[0].pointer == {"endog": "/endog/rate", "exog": "/exog/x0"}[kind]
+    assert "other units" in error.message

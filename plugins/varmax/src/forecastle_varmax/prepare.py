@@ -16,6 +16,7 @@ from .scaling import Scaling
 
 DEPENDENT = 1e-10  # of unit columns: below this a combination of them is zero but for rounding
 NEGLIGIBLE = 1e-6  # a weight in that combination
+LARGEST = 1e100  # beyond it, or below its inverse, squares leave the range of a float, and LAPACK may never come back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,12 +33,14 @@ class Prepared:
 def prepare_exog(data: Dataset, specification: Specification) -> Prepared:
     """Check the columns, standardize them, and collect notices about them.
 
-    Raises `DataError` for missing exogenous values, for constant columns, and for columns that are an exact linear combination
-    of one another (exogenous ones: or of the trend). Nearly collinear ones are a notice.
+    Raises `DataError` for missing exogenous values, for constant columns, for values too large or too small to be squared, and
+    for columns that are an exact linear combination of one another (exogenous ones: or of the trend). Nearly collinear ones
+    are a notice.
     """
     check_complete(data)
     check_constant(data, intercept=specification.has_constant)
     _check_rows(data, specification)
+    _check_size(data)
     _check_endog(data)
     _check_exog(data, specification)
     scaling = Scaling.of(data, centred=specification.has_constant)
@@ -52,6 +55,21 @@ def _check_rows(data: Dataset, specification: Specification) -> None:
             f"need {needed}; give more rows, or fewer columns",
             code="too-few-rows",
         )
+
+
+def _check_size(data: Dataset) -> None:
+    columns = [("endog", name, values) for name, values in zip(data.endog_names, data.endog.T, strict=True)]
+    if data.exog is not None:
+        columns += [("exog", name, values) for name, values in zip(data.exog_names, data.exog.T, strict=True)]
+    for kind, name, values in columns:
+        size = float(np.nanmax(np.abs(values)))
+        if size and not 1 / LARGEST < size < LARGEST:  # one that is all zeros is constant, not small
+            raise DataError(
+                f"the largest value of the column {name!r} is {size:.3g} in size; expected one between {1 / LARGEST:g} and "
+                f"{LARGEST:g}; give it in other units",
+                code="column-out-of-range",
+                problems=[Problem(f"/{kind}/{name}", f"{size:.3g} in size; give it in other units")],
+            )
 
 
 def _check_endog(data: Dataset) -> None:
