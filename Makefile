@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 DISTRIBUTIONS := sdk registry migrations plugins/varmax plugins/arima platform
 
-HOST ?= 127.0.0.1
+# `make serve HOST=...` changes it; the environment does not, where conda and some shells keep another HOST.
+HOST := 127.0.0.1
 PORT ?= 8000
 export FORECASTLE_HOME ?= $(CURDIR)/var
 
