@@ -154,10 +154,12 @@ def test_port_0_takes_a_free_one_and_tells_which(home: Path, plugins: Path, host
 def test_what_the_server_refuses_by_itself_is_a_problem_too(
     home: Path, plugins: Path, sent: bytes, status: int, code: str
 ) -> None:
-    with serving(home, plugins) as (_, url):
-        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), SECONDS) as connection:
-            connection.sendall(sent)
-            answer = http.client.HTTPResponse(connection)
+    with (
+        serving(home, plugins) as (_, url),
+        socket.create_connection(url.removeprefix("http://").split(":"), SECONDS) as connection,
+    ):
+        connection.sendall(sent)
+        with http.client.HTTPResponse(connection) as answer:
             answer.begin()
             document = json.loads(answer.read())
     assert answer.status == document["status"] == status

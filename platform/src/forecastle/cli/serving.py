@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ from ..database import upgrade as upgrade_database
 from ..errors import PlatformError
 from ..settings import Settings, settings_from
 
-SLACK = 1000**2  # the application answers what is a little too large, with a problem; waitress cuts the rest off
+SLACK = 1000**2  # what is a little too large is read to its end, so that clients that write before they read see the answer
 
 
 @click.command()
@@ -31,13 +32,16 @@ def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
 
     from ..http import create_app
     from ..http.access import is_loopback
+    from ..http.unheard import ProblemChannel
 
     settings = settings_from(os.environ)
     _migrate_embedded(settings)
     app = create_app(settings, loopback=is_loopback(host))
+    listeners: dict[int, Any] = {}
     try:
         server = create_server(
             app,
+            listeners,
             host=host,
             port=port,
             threads=threads,
@@ -48,6 +52,8 @@ def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
     except (OSError, ValueError) as error:  # waitress says ValueError of a host that it cannot find
         reason = error.strerror if isinstance(error, OSError) else "there is no such host"
         raise PlatformError(f"cannot listen on {host}:{port}: {reason}; stop what is there, or choose another --port") from None
+    for listener in listeners.values():  # a name as localhost may mean two addresses
+        listener.channel_class = partial(ProblemChannel, max_upload=settings.max_upload)
     signal.signal(signal.SIGTERM, _stop)
     _announce(settings, host, _port_of(server))
     try:
@@ -58,7 +64,7 @@ def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
 
 
 def _port_of(server: Any) -> int:
-    """Return the port that was bound; a name as localhost may mean two addresses."""
+    """Return the port that was bound, the first one of several addresses."""
     return int(server.effective_port if hasattr(server, "effective_port") else server.effective_listen[0][1])
 
 

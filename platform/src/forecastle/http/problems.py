@@ -50,6 +50,7 @@ HTTP_CODES = {
     405: "method-not-allowed",
     413: "body-too-large",
     415: "content-type-wrong",
+    431: "headers-too-large",
 }
 
 
@@ -119,7 +120,7 @@ def _answer_http(error: HTTPException) -> flask.Response:
     if status == 500:
         detail = "something is wrong in Forecastle itself; the log holds the reason under this request_id"
     if status == 413:
-        detail = f"the body is larger than {flask.current_app.config['MAX_CONTENT_LENGTH']} bytes (FORECASTLE_MAX_UPLOAD)"
+        detail = body_too_large(flask.current_app.config["MAX_CONTENT_LENGTH"])
     response = _problem(status, HTTP_CODES.get(status, "http-error"), detail)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
@@ -128,18 +129,30 @@ def _answer_http(error: HTTPException) -> flask.Response:
 
 
 def _problem(status: int, code: str, detail: str, problems: Iterable[Problem] = (), **members: Any) -> flask.Response:
-    document = {
+    request_id = flask.g.get("request_id", "")
+    document = problem_document(status, code, detail, flask.request.path, request_id, problems) | members
+    return flask.Response(_encoded(document), status=status, content_type=CONTENT_TYPE)
+
+
+def problem_document(
+    status: int, code: str, detail: str, instance: str, request_id: str, problems: Iterable[Problem] = ()
+) -> dict[str, Any]:
+    """Return RFC 9457's members and ours."""
+    return {
         "type": TYPE + code,
         "title": code.replace("-", " ").capitalize(),
         "status": status,
         "detail": detail,
-        "instance": flask.request.path,
+        "instance": instance,
         "code": code,
-        "request_id": flask.g.get("request_id", ""),
+        "request_id": request_id,
         "errors": [{"pointer": problem.pointer, "message": problem.message} for problem in problems],
-        **members,
     }
-    return flask.Response(_encoded(document), status=status, content_type=CONTENT_TYPE)
+
+
+def body_too_large(limit: int) -> str:
+    """Return what is said of a body of more than `limit` bytes."""
+    return f"the body is larger than {limit} bytes (FORECASTLE_MAX_UPLOAD)"
 
 
 def _encoded(document: dict[str, Any]) -> bytes:
