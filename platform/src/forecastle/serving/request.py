@@ -151,7 +151,10 @@ def _check_names(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> 
     if not signature.exog:
         message, code = "this version takes no exogenous columns; leave exog out", "exog-unknown"
     elif not columns:
-        message, code = f"this version needs future values of {', '.join(absent)}", "exog-missing"
+        message, code = (
+            f"this version needs future values of {', '.join(absent)}; give exog, one value for each step",
+            "exog-missing",
+        )
     elif unknown:
         message, code = (
             f"exog has columns that this version does not know; it takes {', '.join(signature.exog_names)}",
