@@ -106,13 +106,15 @@ def test_a_validation_part_that_measures_nothing_is_refused(size: float) -> None
         find_order(prepare_exog(DATA, Specification()), ORDERS, "holdout", Specification(), Context(), validation_size=size)
 
 
-def test_orders_that_the_rows_cannot_tell_are_left_out_and_none_at_all_is_an_error() -> None:
+def test_orders_that_the_rows_cannot_tell_are_told_but_not_fitted_and_none_at_all_is_an_error() -> None:
     few = prepare_exog(DATA.rows(0, 9), Specification())
     with pytest.raises(DataError, match="needs at least"):
         find_order(few, [(3, 3), (2, 2)], "aicc", Specification(), Context())
     prepared = prepare_exog(DATA.rows(0, 25), Specification())
     found = find_order(prepared, [(1, 0), (12, 12)], "aicc", Specification(), Context())
-    assert [c.order for c in found.candidates] == ["1,0"]
+    assert [(c.order, c.verdict, c.llf) for c in found.candidates][1:] == [("12,12", Verdict.FAILED, None)]
+    assert "needs at least" in found.candidates[1].message
+    assert found.chosen.order == (1, 0)
 
 
 def test_the_default_search_is_fifteen_orders_without_the_empty_one() -> None:

@@ -87,7 +87,7 @@ def fit_order(prepared: Prepared, order: Order, specification: Specification) ->
         try:
             fit = _fitted(prepared, shape)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-            fit = _failed(prepared.data, shape, f"{type(error).__name__}: {error}")
+            fit = failed_fit(prepared.data, shape, f"{type(error).__name__}: {error}")
     said = sorted({f"{warning.category.__name__}: {warning.message}" for warning in caught})
     return replace(fit, seconds=time.perf_counter() - began, message="; ".join([fit.message, *said]))
 
@@ -105,7 +105,7 @@ def _fitted(prepared: Prepared, shape: Shape) -> OrderFit:
     vector = prepared.scaling.raw_vector(found, shape)
     llf = optimum.llf - prepared.scaling.log_units(prepared.data)
     if optimum.llf <= -IMPOSSIBLE or not np.isfinite(vector).all():
-        return _failed(prepared.data, shape, "the likelihood is not finite anywhere near the start")
+        return failed_fit(prepared.data, shape, "the likelihood is not finite anywhere near the start")
     errors = model.filter(found, return_ssm=True).forecasts_error
     criteria = {**information_criteria(llf, prepared.data.nobs, shape.parameters), "mse": float(np.nanmean(errors**2))}
     verdict = Verdict.CONVERGED if optimum.converged else Verdict.FAILED
@@ -113,7 +113,8 @@ def _fitted(prepared: Prepared, shape: Shape) -> OrderFit:
     return OrderFit(shape.order, vector, found, llf, criteria, 0.0, verdict, prepared.data.nobs, shape.parameters, message)
 
 
-def _failed(data: Dataset, shape: Shape, message: str) -> OrderFit:
+def failed_fit(data: Dataset, shape: Shape, message: str) -> OrderFit:
+    """Return what stands in the table for an order without a likelihood: its n and k, and why."""
     return OrderFit(shape.order, None, None, None, {}, 0.0, Verdict.FAILED, data.nobs, shape.parameters, message)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from forecastle_sdk import Candidate, Context, Verdict
 from forecastle_sdk.errors import DataError, FitError, Problem
 
-from .estimate import OrderFit, check_rows, fit_order
+from .coefficients import Shape
+from .estimate import OrderFit, check_rows, failed_fit, fit_order
 from .extract import extract
 from .parameters import Order, Specification
 from .prepare import Prepared, prepare_exog
@@ -46,13 +47,14 @@ def find_order(
     """Fit all `orders` and choose the smallest `criterion` among those that converged.
 
     For `holdout` each candidate is fitted without the last rows and forecasts them, once, from their origin, with their
-    exogenous values known; the chosen order is then fitted to all rows.
+    exogenous values known; the chosen order is then fitted to all rows. An order that the rows do not suffice for is not
+    fitted; it stands among the candidates as failed, with the reason.
     Raises `DataError` when no order has enough rows, and `FitError` with the table when no candidate converged.
     """
     held_out = _held_out(prepared, validation_size) if criterion == "holdout" else 0
-    feasible = _feasible(prepared, orders, specification, held_out)
+    feasible, refused = _feasible(prepared, orders, specification, held_out)
     work = [Work(prepared, order, specification, held_out) for order in feasible]
-    fits = sorted(_fitted(work, context), key=lambda fit: (sum(fit.order), fit.order))
+    fits = sorted([*refused, *_fitted(work, context)], key=lambda fit: (sum(fit.order), fit.order))
     candidates = tuple(fit.candidate() for fit in fits)
     ranked = [fit for fit in fits if fit.verdict is Verdict.CONVERGED and fit.criteria.get(criterion) is not None]
     if not ranked:
@@ -91,19 +93,23 @@ def _held_out(prepared: Prepared, size: float) -> int:
     return rows
 
 
-def _feasible(prepared: Prepared, orders: Iterable[Order], specification: Specification, held_out: int) -> list[Order]:
-    """Return the orders that the rows suffice for; raise the smallest one's `DataError` when there is none."""
+def _feasible(
+    prepared: Prepared, orders: Iterable[Order], specification: Specification, held_out: int
+) -> tuple[list[Order], list[OrderFit]]:
+    """Return the orders that the rows suffice for, and the others as failed; raise the first `DataError` when there is none."""
     rows = prepared.data.rows(0, prepared.data.nobs - held_out)
-    feasible, refusals = [], []
+    feasible, refused, refusals = [], [], []
     for order in orders:
         try:
             check_rows(rows, order, specification)
             feasible.append(order)
         except DataError as refusal:
+            shape = Shape(len(rows.endog_names), len(rows.exog_names), order, specification)
+            refused.append(failed_fit(rows, shape, refusal.message))
             refusals.append(refusal)
     if not feasible:
         raise refusals[0]
-    return feasible
+    return feasible, refused
 
 
 def _fitted(work: Sequence[Work], context: Context) -> Iterable[OrderFit]:
