@@ -37,6 +37,8 @@ def workbook(rows: Sequence[Sequence[Any]]) -> bytes:
         PLAIN.replace("sales", '"sales"').replace("1.5", '"1.5"').encode(),
         PLAIN.replace("sales", " sales ").replace("1.5", " 1.5 ").encode(),
         (PLAIN + "\n,,\n\n").encode(),
+        PLAIN.replace("\n", ",\n").encode(),
+        PLAIN.replace("\n", ",,\n").encode(),
         workbook([["month", "sales", "price"], ["2020-01", 1.5, 2], ["2020-02", -300, 0.5]]),
     ],
 )

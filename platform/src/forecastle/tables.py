@@ -157,7 +157,8 @@ def _parse_csv(text: str, wanted: tuple[str, ...]) -> Table:
         if len(line) != len(header):
             message = f"row {i} has {len(line)} cells, the header has {len(header)}; check the separators and quotes"
             raise UnreadableTable(message, code="row-of-another-length")
-    rows = tuple(tuple(line) for line in lines[1:])
+    width = max(i + 1 for line in lines for i, cell in enumerate(line) if cell.strip())
+    header, rows = header[:width], tuple(tuple(line[:width]) for line in lines[1:])  # Excel keeps columns that were emptied
     decimal_comma = delimiter != "," and any("," in cell for row in rows for cell in row)
     return Table(header, rows, decimal_comma, first_row)
 
