@@ -417,3 +417,22 @@ def test_a_body_of_unknown_length_is_read_and_capped_too(small_client: FlaskClie
 
     assert in_chunks(json.dumps(asked()).encode()).status_code == 200
     problem_of(in_chunks(b" " * 2000), 413, "body-too-large")
+
+
+@pytest.mark.parametrize("address", [FORECAST, "/models/sales/versions/1/forecast"])
+@pytest.mark.parametrize("query", ["version=9", "horizon=2", "x"])
+def test_a_query_beside_a_body_is_refused_and_not_dropped_in_silence(client: FlaskClient, address: str, query: str) -> None:
+    document = problem_of(client.post(f"{address}?{query}", json=asked()), 422, "request-invalid")
+    assert query.partition("=")[0] in words_of(document)
+    assert "body" in document["detail"]
+
+
+def test_a_query_beside_a_file_is_refused_too(client: FlaskClient) -> None:
+    upload = {"file": (io.BytesIO(b"price,promo\n9,0\n"), "future.csv")}
+    problem_of(client.post(f"{FORECAST}/file?horizon=1", data=upload), 422, "request-invalid")
+
+
+@pytest.mark.parametrize("body", [[1], "text", 5, True])
+def test_a_body_that_is_no_object_is_told_so(client: FlaskClient, body: Any) -> None:
+    for address in (FORECAST, "/models/sales/observations", "/admin/models/sales/promote"):
+        assert "expected a JSON object" in problem_of(client.post(address, json=body), 422, "request-invalid")["detail"]

@@ -16,7 +16,7 @@ from .access import Role, needs
 from .blueprints import Blueprint
 from .catalogue import NUMBER
 from .query import ask_from_form, ask_from_query, template_horizon
-from .reading import MULTIPART, read_query, require_content_type
+from .reading import MULTIPART, read_query, refuse_query, require_content_type
 from .replies import CSV, forecast_reply
 from .schemas import ForecastAnswerSchema, ForecastSchema, PinnedForecastSchema, UploadSchema
 from .services import services
@@ -62,6 +62,7 @@ HORIZON = {
 @needs(Role.READER)
 def forecast(ask: Ask, model: str) -> flask.Response:
     """Forecast with the version that is live, or with one that is named."""
+    refuse_query(flask.request)
     return forecast_reply(services().forecasting.forecast(model, ask))
 
 
@@ -85,6 +86,7 @@ def forecast_by_query(model: str) -> flask.Response:
 @needs(Role.READER)
 def forecast_by_version(ask: Ask, model: str, number: int) -> flask.Response:
     """Forecast with the version in the address, live or not."""
+    refuse_query(flask.request)
     pinned = Ask(ask.horizon, ask.exog, ask.levels, ask.quantiles, version=number)
     return forecast_reply(services().forecasting.forecast(model, pinned))
 
@@ -96,6 +98,7 @@ def forecast_by_version(ask: Ask, model: str, number: int) -> flask.Response:
 @needs(Role.READER)
 def forecast_by_file(model: str) -> flask.Response:
     """Forecast from a file with future values of the exogenous columns."""
+    refuse_query(flask.request)
     require_content_type(flask.request, MULTIPART)
     content, ask = ask_from_form(flask.request)
     loaded = services().forecasting.choose(model)

@@ -80,6 +80,14 @@ def read_query(req: flask.Request) -> dict[str, str]:
     return req.args.to_dict()
 
 
+def refuse_query(req: flask.Request) -> None:
+    """Raise `RequestRefused` for a query where the body says everything: dropped in silence, it would seem obeyed."""
+    if req.query_string:
+        names = list(req.args) or [req.query_string.decode(errors="replace")]
+        problems = [Problem(pointer_to(name), "this address takes no such parameter") for name in names[:REPORTED]]
+        raise RequestRefused(f"there is no parameter {names[0]!r:.40} here; say it in the body", problems=problems)
+
+
 def require_content_type(req: flask.Request, expected: str) -> None:
     """Raise 415 unless the request's body is of the expected type."""
     if req.mimetype != expected:

@@ -28,6 +28,8 @@ EXOG = {
 class StrictSchema(Schema):
     """What is unknown is refused."""
 
+    error_messages = {"type": "expected a JSON object: {…}"}  # noqa: RUF012  marshmallow declares it so
+
     class Meta:
         unknown = RAISE
 
