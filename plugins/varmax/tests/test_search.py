@@ -117,6 +117,16 @@ def test_orders_that_the_rows_cannot_tell_are_told_but_not_fitted_and_none_at_al
     assert found.chosen.order == (1, 0)
 
 
+def test_an_order_without_aicc_is_not_fitted_for_it() -> None:
+    prepared = prepare_exog(DATA.rows(0, 19), Specification())
+    orders: list[Order] = [(1, 0), (2, 0), (2, 1)]
+    by_aicc = find_order(prepared, orders, "aicc", Specification(), Context()).candidates
+    by_bic = find_order(prepared, orders, "bic", Specification(), Context()).candidates
+    assert [candidate.llf is None for candidate in by_aicc] == [False, False, True]
+    assert "AICc needs" in by_aicc[-1].message
+    assert all(candidate.llf is not None for candidate in by_bic)
+
+
 def test_the_default_search_is_fifteen_orders_without_the_empty_one() -> None:
     orders = candidate_orders({"max_p": 3, "max_q": 3})
     assert len(orders) == 15

@@ -52,7 +52,7 @@ def find_order(
     Raises `DataError` when no order has enough rows, and `FitError` with the table when no candidate converged.
     """
     held_out = _held_out(prepared, validation_size) if criterion == "holdout" else 0
-    feasible, refused = _feasible(prepared, orders, specification, held_out)
+    feasible, refused = _feasible(prepared, orders, specification, criterion, held_out)
     work = [Work(prepared, order, specification, held_out) for order in feasible]
     fits = sorted([*refused, *_fitted(work, context)], key=lambda fit: (sum(fit.order), fit.order))
     candidates = tuple(fit.candidate() for fit in fits)
@@ -94,22 +94,34 @@ def _held_out(prepared: Prepared, size: float) -> int:
 
 
 def _feasible(
-    prepared: Prepared, orders: Iterable[Order], specification: Specification, held_out: int
+    prepared: Prepared, orders: Iterable[Order], specification: Specification, criterion: str, held_out: int
 ) -> tuple[list[Order], list[OrderFit]]:
     """Return the orders that the rows suffice for, and the others as failed; raise the first `DataError` when there is none."""
     rows = prepared.data.rows(0, prepared.data.nobs - held_out)
     feasible, refused, refusals = [], [], []
     for order in orders:
+        shape = Shape(len(rows.endog_names), len(rows.exog_names), order, specification)
         try:
             check_rows(rows, order, specification)
+            if criterion == "aicc":
+                _check_aicc(rows.nobs, order, shape)
             feasible.append(order)
         except DataError as refusal:
-            shape = Shape(len(rows.endog_names), len(rows.exog_names), order, specification)
             refused.append(failed_fit(rows, shape, refusal.message))
             refusals.append(refusal)
     if not feasible:
         raise refusals[0]
     return feasible, refused
+
+
+def _check_aicc(nobs: int, order: Order, shape: Shape) -> None:
+    """Refuse an order that has no AICc, and so could never be chosen by it, before it is climbed for minutes."""
+    if nobs - shape.parameters - 1 <= 0:
+        raise DataError(
+            f"the order ({order[0]},{order[1]}) has {shape.parameters} parameters, and AICc needs at least two rows more; "
+            f"there are {nobs}; give more rows, ask for fewer lags or columns, or choose another criterion",
+            code="too-few-rows",
+        )
 
 
 def _fitted(work: Sequence[Work], context: Context) -> Iterable[OrderFit]:
