@@ -27,6 +27,7 @@ from forecastle.settings import settings_from
 from forecastle.training.loading import load_data
 from forecastle.training.service import Training, train
 from forecastle_registry.versions import Registered
+from tests.problems import problem_of
 from tests.requirements import require
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -110,3 +111,13 @@ def test_a_models_document_holds(fuzzed_app: flask.Flask, mode: GenerationMode) 
 def test_the_document_of_us_macro_holds(us_macro_app: flask.Flask, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_wsgi("/models/us-macro/openapi.json", us_macro_app)
     assert hold(schema, mode) > 30
+
+
+def test_the_cell_that_makes_a_forecast_infinite_is_named(us_macro_app: flask.Flask) -> None:
+    client = us_macro_app.test_client()
+    columns = client.get("/models/us-macro/versions/1").get_json()["signature"]["exog"]
+    exog = {column["name"]: [column["last"]] * 3 for column in columns}
+    exog["cpi"][1] = 1e308
+    document = problem_of(client.post("/models/us-macro/forecast", json={"exog": exog}), 422, "forecast-not-finite")
+    assert [error["pointer"] for error in document["errors"]] == ["/exog/cpi/1"]
+    assert "'cpi' has 1e+308 in row 2" in document["detail"]

@@ -181,7 +181,7 @@ def test_what_is_wrong_with_a_file_is_told_by_column_and_row(client: FlaskClient
         (FILE.replace(b"121", b"many"), "cell-not-a-number", ["'sales'", "'many'", "row 3"]),
         (FILE.replace(b"121", b"inf"), "cell-not-a-number", ["'sales'", "'inf'", "row 3"]),
         (FILE.replace(b"9.5", b""), "cell-not-a-number", ["'price'", "nothing", "row 3"]),
-        (FILE.replace(b"2018-02", b"2018-03"), "times-do-not-match", ["row 2", "2018-02-01"]),
+        (FILE.replace(b"2018-02", b"2018-03"), "times-do-not-match", ["row 3", "2018-02-01"]),
     ]:
         document = problem_of(observe_file(client, content), 422, code)
         missing = [word for word in words if word not in words_of(document)]

@@ -176,6 +176,10 @@ def test_the_rounding_of_a_column_is_read_from_its_values():
     assert units[4] < 1e-14
 
 
+def test_one_row_is_too_few_to_call_a_column_constant():
+    check_constant(dataset(Index("integer", 0), x=np.array([3.0])))
+
+
 def test_a_constant_endogenous_column_is_refused_by_name():
     flat = np.full((20, 1), 3.0)
     flat[4] = np.nan

@@ -16,6 +16,7 @@ from forecastle_sdk.errors import CapabilityError, ExogError, InputError, Observ
 from .errors import pointer_to
 from .plugins import Catalogue, InstalledPlugin
 from .registering import Draft, register
+from .serving.files import check_times
 from .serving.forecasts import Forecasting
 from .serving.request import REPORTED, Exog, exog_array, exog_columns, is_number
 from .settings import Settings
@@ -46,9 +47,11 @@ def observations_from_file(signature: Signature, content: bytes) -> Observations
         problems = [Problem(pointer_to("file", name), "is absent; every column of the model is needed") for name in absent]
         raise ObservationsError(f"the file lacks {', '.join(absent)}", code="observations-incomplete", problems=problems)
     time = time_column(table.header, (*signature.endog, *signature.exog_names))
+    if time is not None:
+        check_times(signature.index, table, time)
     endog = {name: [None if v != v else v for v in table.numbers(name, missing=True)] for name in signature.endog}
     exog = {name: table.numbers(name) for name in signature.exog_names}
-    return Observations(endog, exog, None if time is None else table.column(time))
+    return Observations(endog, exog)
 
 
 def observe(

@@ -65,9 +65,9 @@ def check_constant(data: Dataset, *, intercept: bool = True) -> None:
     """
     for name, values in zip(data.endog_names, data.endog.T, strict=True):
         seen = values[~np.isnan(values)]
-        if len(seen) and _constant(seen[:, None])[0]:
+        if len(seen) > 1 and _constant(seen[:, None])[0]:  # of one value alone nobody can tell
             raise _constant_column(f"/endog/{name}", name, seen[0], "there is nothing to model; leave it out of endog")
-    if data.exog is None or not intercept:
+    if data.exog is None or not intercept or data.nobs < 2:
         return
     for name, values, constant in zip(data.exog_names, data.exog.T, _constant(data.exog), strict=True):
         if constant:

@@ -43,6 +43,7 @@ def check_times(index: Index, table: Table, column: str) -> None:
     cells = table.column(column)
     for i, (cell, expected) in enumerate(zip(cells, index.after(0, len(cells)), strict=True)):
         if not index.matches(str(cell), i + 1):
-            problem = Problem(pointer_to("file", column, i), f"{cell} in row {table.first_row + i}; expected {expected}")
+            shown = "nothing" if cell is None or not str(cell).strip() else cell
+            problem = Problem(pointer_to("file", column, i), f"{shown} in row {table.first_row + i}; expected {expected}")
             message = f"the time column {column!r} does not go on where the training data ended: {problem.message}"
             raise InputError(message, code="times-do-not-match", problems=[problem])

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import Engine
 
 from forecastle_registry.aliases import PRODUCTION, live_version
 from forecastle_registry.versions import Version, get_version
-from forecastle_sdk import Forecast
+from forecastle_sdk import Forecast, Signature
+from forecastle_sdk.errors import OverflowingForecast, Problem
 
+from ..errors import pointer_to
 from ..plugins import Catalogue
 from ..settings import Settings
 from .loading import LoadedVersion, Loader
@@ -63,6 +66,24 @@ def answer(loaded: LoadedVersion, ask: Ask) -> Answer:
     horizon = resolve_horizon(ask.horizon, columns, loaded.max_horizon)
     exog = exog_array(loaded.signature, horizon, columns)
     asked = spread(ask.levels, ask.quantiles)
-    forecast = loaded.forecaster.forecast(horizon, exog=exog, quantiles=asked.quantiles)
+    try:
+        forecast = loaded.forecaster.forecast(horizon, exog=exog, quantiles=asked.quantiles)
+    except OverflowingForecast as error:
+        raise _overflowing(error, loaded.signature, exog) from None
     alias = None if ask.version is not None else ask.alias or PRODUCTION
     return Answer(loaded, alias, horizon, loaded.signature.index.after(0, horizon), asked, forecast)
+
+
+def _overflowing(error: OverflowingForecast, signature: Signature, exog: np.ndarray | None) -> OverflowingForecast:
+    """Return the error with the cell of exog (horizon, m) that lies furthest outside what training saw."""
+    if exog is None:
+        return error
+    low, high = (np.array([getattr(column, end) for column in signature.exog]) for end in ("min", "max"))
+    with np.errstate(over="ignore"):
+        distance = np.maximum(low - exog, exog - high) / np.maximum(high - low, np.finfo(float).tiny)
+    row, j = np.unravel_index(int(np.argmax(distance)), exog.shape)
+    column = signature.exog[j]
+    usual = f"{column.min:g} to {column.max:g}"
+    found = f"{exog[row, j]:g} in row {row + 1}; expected a number of the size that training saw ({usual})"
+    problem = Problem(pointer_to("exog", column.name, int(row)), found)
+    return OverflowingForecast(f"{error.message}: the column {column.name!r} has {found}", problems=[problem])
