@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,15 @@ def test_it_tells_where_to_look(home: Path, plugins: Path) -> None:
     assert f"Forecastle serves on {url}" in output
     assert f"{url}/apidocs" in output
     assert f"export FORECASTLE_HOME={home}" in output
+
+
+def test_a_page_that_loads_its_parts_at_once_is_nothing_to_warn_of(home: Path, plugins: Path) -> None:
+    with serving(home, plugins, "--threads", "1") as (process, url):
+        with ThreadPoolExecutor(16) as browser:
+            assert all(browser.map(lambda _: ask(f"{url}/openapi.json"), range(64)))
+        process.terminate()
+        output = process.communicate(timeout=SECONDS)[0]
+    assert "queue" not in output
 
 
 def test_it_makes_its_own_sqlite_and_trains_nothing(tmp_path: Path, plugins: Path) -> None:

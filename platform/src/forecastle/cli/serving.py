@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import signal
 import sys
 from functools import partial
@@ -54,6 +56,8 @@ def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
         raise PlatformError(f"cannot listen on {host}:{port}: {reason}; stop what is there, or choose another --port") from None
     for listener in listeners.values():  # a name as localhost may mean two addresses
         listener.channel_class = partial(ProblemChannel, max_upload=settings.max_upload)
+    # It warns whenever a request waits for a thread, as the parts of any page do.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, _stop)
     _announce(settings, host, _port_of(server))
     try:
@@ -87,7 +91,7 @@ def _announce(settings: Settings, host: str, port: int) -> None:
     lines += [
         "",
         "For the command line, in another terminal:",
-        f"  export FORECASTLE_HOME={settings.home}",
+        f"  export FORECASTLE_HOME={shlex.quote(str(settings.home))}",
         "",
         "Ctrl-C stops it.",
     ]
