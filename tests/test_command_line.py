@@ -316,8 +316,8 @@ def test_a_database_that_is_behind_says_what_to_run(run: CommandLine, tmp_path: 
     said = run("models")
     assert said.status == 1
     assert said.error.endswith("run `forecastle db upgrade`")
-    assert run("db", "upgrade").out == "The database went from revision none to 0002.\n"
-    assert run("db", "upgrade").out == "The database is up to date (revision 0002).\n"
+    assert run("db", "upgrade").out == "The database went from revision none to 0006.\n"
+    assert run("db", "upgrade").out == "The database is up to date (revision 0006).\n"
     assert run("models").status == 0
 
 

@@ -16,12 +16,15 @@ DEFAULTS: dict[str, Any] = {
     "max_upload": 10_000_000,
     "cache": 256,
     "compute": "loky",
-    "stale_for": "0",
+    "stale_for": 0.0,
+    "max_artifact": 256_000_000,
+    "rate_limit": None,
+    "rate_storage": "memory://",
 }
 OTHERS = {
     "home": "/srv/forecastle",
     "database_url": "postgresql+psycopg://me@db/forecastle",
-    "artifacts": "database",
+    "artifacts": "s3://bucket/prefix",
     "open": "true",
     "allow_pickle": "true",
     "signing_key_file": "/run/key",
@@ -29,7 +32,10 @@ OTHERS = {
     "max_upload": "1 MB",
     "cache": "2",
     "compute": "loky",
-    "stale_for": "0",
+    "stale_for": "60",
+    "max_artifact": "1 MB",
+    "rate_limit": "100/minute",
+    "rate_storage": "redis://127.0.0.1",
 }
 
 
@@ -91,6 +97,8 @@ def parsed(field: str) -> Any:
         "max_horizon": 24,
         "max_upload": 1_000_000,
         "cache": 2,
+        "stale_for": 60.0,
+        "max_artifact": 1_000_000,
     }
     return values.get(field, OTHERS[field])
 
@@ -142,9 +150,7 @@ def test_these_mean_false(text: str) -> None:
         ("MAX_UPLOAD", "0", "a size such as 10 MB"),
         ("MAX_UPLOAD", "10 XB", "a size such as 10 MB"),
         ("MAX_UPLOAD", "9" * 500, "a size such as 10 MB"),
-        ("ARTIFACTS", "s3://bucket", "'database' only"),
         ("COMPUTE", "dask://host:8786", "'loky' only"),
-        ("STALE_FOR", "60", "'0' only"),
         ("HOME", "~nobody-has-this-name/x", "somebody's home"),
     ],
 )

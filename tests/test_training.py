@@ -22,9 +22,9 @@ from forecastle.settings import Settings, settings_from
 from forecastle.training.compute import LokyContext
 from forecastle.training.loading import LoadedData, load_data
 from forecastle.training.service import OF_TRAINING_PART, Training, train
-from forecastle_registry.artifacts import get_artifact
 from forecastle_registry.errors import ModelNotFound, PluginMismatch, RegistryError
 from forecastle_registry.serializers import loads
+from forecastle_registry.stores import DatabaseStore
 from forecastle_registry.versions import Registered, get_model, list_models, list_versions
 from forecastle_sdk import Context, Dataset, Fit, Notice, Verdict
 from forecastle_sdk.errors import Cancelled, DataError, FitError, ForecastleError, ParametersError, Problem
@@ -76,7 +76,7 @@ def test_a_version_can_be_fitted_again_from_its_lineage(engine: Engine, settings
 
 def test_the_golden_forecast_is_that_of_the_restored_bytes(engine: Engine, registered_model: Registered) -> None:
     version = registered_model.version
-    state = loads(get_artifact(engine, version.artifact_digest), "skops", digest=version.artifact_digest)
+    state = loads(DatabaseStore(engine).get(version.artifact_digest), "skops", digest=version.artifact_digest)
     answer = (
         NaivePlugin()
         .restore(state, version.state_format)

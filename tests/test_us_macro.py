@@ -8,7 +8,7 @@ from forecastle.plugins import discover
 from forecastle.settings import Settings
 from forecastle.training.loading import LoadedData, load_data
 from forecastle.training.service import Training, train
-from forecastle_registry.artifacts import get_artifact
+from forecastle_registry.stores import DatabaseStore
 from tests.requirements import require
 
 ENDOG = ("realgdp", "realcons")
@@ -21,7 +21,7 @@ def artifact_size(engine: Engine, settings: Settings, data: LoadedData) -> int:
     quick = {"order": "3,3", "maxiter": 2, "test_size": 0}  # the largest order of the default search
     training = Training(model="us-macro", plugin="varmax", data=data, parameters=quick)
     version = train(engine, discover(), settings, training, lambda done, total, what: None).version
-    return len(get_artifact(engine, version.artifact_digest))
+    return len(DatabaseStore(engine).get(version.artifact_digest))
 
 
 def test_the_artifact_of_us_macro_is_small_and_does_not_grow_with_the_history(engine: Engine, settings: Settings) -> None:

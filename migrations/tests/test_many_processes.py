@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from forecastle_registry.engine import current_revision, open_engine
 
@@ -41,7 +43,8 @@ def test_processes_that_upgrade_one_fresh_file_at_once_all_succeed(tmp_path: Pat
     go.touch()
     complaints = [process.communicate(timeout=60)[1] for process in started]
     assert [(process.returncode, text) for process, text in zip(started, complaints, strict=True)] == [(0, "")] * PROCESSES
-    engine = open_engine(url)
-    assert current_revision(engine) == "0002"
+    engine, config = open_engine(url), Config()
+    config.set_main_option("script_location", "forecastle_migrations:")
+    assert current_revision(engine) == ScriptDirectory.from_config(config).get_current_head()
     assert "events" in sa.inspect(engine).get_table_names()
     engine.dispose()

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from forecastle_registry.actors import Actor
 from forecastle_registry.aliases import Alias, get_alias, live_version, promote_version, roll_back, rollback_target
 from forecastle_registry.engine import writing
 from forecastle_registry.errors import (
@@ -101,9 +102,9 @@ def test_aliases_of_a_model_move_apart_from_each_other(engine, model):
 
 
 def test_moves_are_in_the_log_with_who_and_why(engine, model):
-    promote_version(engine, model, 1, actor="ada", reason="new data")
-    promote_version(engine, model, 2, actor="ada")
-    roll_back(engine, model, actor="bob", reason="looks wrong")
+    promote_version(engine, model, 1, actor=Actor("ada"), reason="new data")
+    promote_version(engine, model, 2, actor=Actor("ada"))
+    roll_back(engine, model, actor=Actor("bob"), reason="looks wrong")
     lines = [
         (e.what, e.who, e.version, e.alias, e.reason, e.details["previous"]) for e in list_events(engine, model, limit=3).items
     ]

@@ -43,13 +43,17 @@ def test_a_read_sees_what_was_committed_since_the_one_before_it(engine):
     with reading(engine) as reader:
         assert reader.execute(sa.select(sa.func.count()).select_from(models)).scalar() == 0
         with writing(engine) as writer:
-            writer.exec_driver_sql("INSERT INTO models VALUES ('m', 'naive', '2026-11-23T05:15:47.123456Z')")
+            writer.exec_driver_sql(
+                "INSERT INTO models (name, plugin, created_at) VALUES ('m', 'naive', '2026-11-23T05:15:47.123456Z')"
+            )
         assert reader.execute(sa.select(sa.func.count()).select_from(models)).scalar() == 1
 
 
 def test_a_read_does_not_wait_for_a_writer(engine):
     with writing(engine) as writer:
-        writer.exec_driver_sql("INSERT INTO models VALUES ('m', 'naive', '2026-11-23T05:15:47.123456Z')")
+        writer.exec_driver_sql(
+            "INSERT INTO models (name, plugin, created_at) VALUES ('m', 'naive', '2026-11-23T05:15:47.123456Z')"
+        )
         before = time.monotonic()
         assert version_count(engine) == 0
         assert first_row(engine, sa.select(models.c.name), {}) is None
@@ -66,7 +70,9 @@ def test_a_writer_takes_the_lock_before_it_reads(engine, url):
 def test_an_error_undoes_the_whole_transaction(engine):
     def fail_halfway():
         with writing(engine) as connection:
-            connection.exec_driver_sql("INSERT INTO models VALUES ('m', 'naive', '2026-11-23T05:15:47.123456Z')")
+            connection.exec_driver_sql(
+                "INSERT INTO models (name, plugin, created_at) VALUES ('m', 'naive', '2026-11-23T05:15:47.123456Z')"
+            )
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from forecastle_registry.actors import Actor
 from forecastle_registry.engine import writing
 from forecastle_registry.errors import NotPlainData
 from forecastle_registry.events import list_events, log_event
@@ -11,7 +12,7 @@ from forecastle_registry.events import list_events, log_event
 def log(engine):
     with writing(engine) as connection:
         for number in range(1, 6):
-            log_event(connection, "ada", "promote", model="ab"[number % 2], version=number, details={"n": number})
+            log_event(connection, Actor("ada"), "promote", model="ab"[number % 2], version=number, details={"n": number})
     return engine
 
 
@@ -29,10 +30,10 @@ def test_a_models_log_has_its_own_lines_only(log):
 def test_numbers_of_lines_are_never_used_again(log):
     with writing(log) as connection:
         connection.exec_driver_sql("DELETE FROM events")
-        log_event(connection, "ada", "promote")
+        log_event(connection, Actor("ada"), "promote")
     assert [event.id for event in list_events(log).items] == [6]
 
 
 def test_details_are_plain_data(engine):
     with pytest.raises(NotPlainData), writing(engine) as connection:
-        log_event(connection, "ada", "promote", details={"when": object()})
+        log_event(connection, Actor("ada"), "promote", details={"when": object()})

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from forecastle_registry.actors import Actor
 from forecastle_registry.aliases import get_alias, live_version, promote_version
-from forecastle_registry.artifacts import digest_of, get_artifact
+from forecastle_registry.artifacts import digest_of
 from forecastle_registry.engine import reading, writing
 from forecastle_registry.errors import (
     AliasNotFound,
@@ -23,6 +24,7 @@ from forecastle_registry.errors import (
     VersionNotFound,
 )
 from forecastle_registry.events import list_events
+from forecastle_registry.stores import DatabaseStore
 from forecastle_registry.tables import metadata
 from forecastle_registry.versions import (
     get_model,
@@ -58,7 +60,7 @@ def test_a_version_comes_back_as_it_was_registered(engine, training):
     for field in dataclasses.fields(new):
         if field.name != "artifact":
             assert getattr(version, field.name) == getattr(new, field.name)
-    assert get_artifact(engine, version.artifact_digest) == b"bytes"
+    assert DatabaseStore(engine).get(version.artifact_digest) == b"bytes"
 
 
 def test_numbers_count_up_for_each_model(engine, training):
@@ -108,7 +110,7 @@ def test_the_first_version_may_go_live_under_another_alias(engine, training):
 
 
 def test_registering_and_going_live_are_two_lines_of_the_log(engine, training):
-    register_version(engine, training(), promote=None, actor="ada", reason="first")
+    register_version(engine, training(), promote=None, actor=Actor("ada"), reason="first")
     lines = [
         (event.what, event.who, event.model, event.version, event.alias, event.reason) for event in list_events(engine).items
     ]

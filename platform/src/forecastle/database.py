@@ -1,7 +1,8 @@
-"""The database's schema: brought up to date by Alembic, or found to be behind."""
+"""Opens the database and the artifact store; the schema is brought up to date by Alembic, or found to be behind."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from alembic import command
@@ -11,6 +12,8 @@ from sqlalchemy import Engine
 
 from forecastle_registry.engine import current_revision, open_engine
 from forecastle_registry.errors import DatabaseAhead, DatabaseBehind, DatabaseUnusable
+from forecastle_registry.signing import signing_key
+from forecastle_registry.stores import ArtifactStore, open_store
 
 from .settings import Settings
 
@@ -19,10 +22,15 @@ MIGRATIONS = "forecastle_migrations:"
 
 def open_database(settings: Settings) -> Engine:
     """Open the registry's database; for SQLite its folder is made. Raises `DatabaseUnusable`."""
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, partial(signing_key, settings.signing_key_file))
     if engine.dialect.name == "sqlite":
         _make_folder(Path(str(engine.url.database)).parent)
     return engine
+
+
+def open_artifacts(settings: Settings, engine: Engine) -> ArtifactStore:
+    """Open the store where this installation keeps its artifacts. Raises `StoreUnusable`."""
+    return open_store(settings.artifacts, engine)
 
 
 def _make_folder(folder: Path) -> None:

@@ -9,7 +9,8 @@ PlatformError
 ├── GoldenMismatch        a loaded version does not reproduce its golden forecast
 ├── NotAcceptable         no answer can be had in the form that was asked for
 ├── UnreadableTable       an uploaded file is no table that can be read
-└── AccessRefused         a foreign Host or Origin, or an address that is not open
+├── KeyRefused            a key is needed, or the one that was given is not valid
+└── AccessRefused         a foreign Host or Origin, an address that is not open, or a role too small
 """
 
 from __future__ import annotations
@@ -78,6 +79,12 @@ class UnreadableTable(PlatformError):
     """A file is empty, binary, without a header, or of a kind that is not read here."""
 
     code = "file-unreadable"
+
+
+class KeyRefused(PlatformError):
+    """No key was given where one is needed, or the one that was given is unknown, expired or revoked."""
+
+    code = "key-needed"
 
 
 class AccessRefused(PlatformError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
+from forecastle_registry.actors import Actor
 from forecastle_registry.aliases import Moved, get_alias, promote_version, roll_back, rollback_target
 from forecastle_registry.errors import ArtifactError, StaleAlias, VersionArchived
 from forecastle_registry.versions import get_version
@@ -16,7 +17,15 @@ ATTEMPTS = 5  # a rollback without If-Match looks again when another one was fas
 
 
 def promote(
-    engine: Engine, loader: Loader, model: str, number: int, *, alias: str, if_match: str | None, actor: str, reason: str | None
+    engine: Engine,
+    loader: Loader,
+    model: str,
+    number: int,
+    *,
+    alias: str,
+    if_match: str | None,
+    actor: Actor,
+    reason: str | None,
 ) -> Moved:
     """Make a version live. Raises `TargetRefused`, or what the registry's `promote_version` raises."""
     _prove(engine, loader, model, number)
@@ -31,7 +40,7 @@ def rollback(
     alias: str,
     to: int | None,
     if_match: str | None,
-    actor: str,
+    actor: Actor,
     reason: str | None,
 ) -> Moved:
     """Go back to what was live before, or to `to`. Raises `TargetRefused`, or what the registry's `roll_back` raises.

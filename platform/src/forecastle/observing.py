@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
+from forecastle_registry.actors import Actor
 from forecastle_registry.versions import Registered, Version
 from forecastle_sdk import Capability, Forecaster, Notice, Signature
 from forecastle_sdk.errors import CapabilityError, ExogError, InputError, ObservationsError, Problem
@@ -63,7 +64,7 @@ def observe(
     read: Callable[[Signature], Observations],
     *,
     promote: bool,
-    actor: str,
+    actor: Actor,
 ) -> Registered:
     """Append rows to the live version's state and register the child; `read` turns the signature into `Observations`.
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from forecastle_registry.actors import Actor
 from forecastle_registry.artifacts import digest_of
 from forecastle_registry.serializers import SERIALIZERS, dumps, loads, state_digest
 from forecastle_registry.signing import signing_key
 from forecastle_registry.versions import NewVersion, Registered, register_version
 from forecastle_sdk import Forecaster
 
+from .database import open_artifacts
 from .errors import SettingsError
 from .golden import record_golden
 from .plugins import InstalledPlugin, plugin_at_work
@@ -54,7 +56,7 @@ def register(
     draft: Draft,
     *,
     promote: bool | None,
-    actor: str,
+    actor: Actor,
     reason: str | None = None,
 ) -> Registered:
     """Register a draft as its model's next version. `promote` as in the registry's `register_version`, whose errors it raises.
@@ -63,7 +65,10 @@ def register(
     """
     check_serializer(draft.serializer, settings)
     new = _serialized(settings, installed, draft)
-    return register_version(engine, new, promote=promote, actor=actor, reason=reason)
+    store = open_artifacts(settings, engine)
+    return register_version(
+        engine, new, promote=promote, store=store, max_bytes=settings.max_artifact, actor=actor, reason=reason
+    )
 
 
 def _serialized(settings: Settings, installed: InstalledPlugin, draft: Draft) -> NewVersion:

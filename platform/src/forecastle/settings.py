@@ -31,7 +31,10 @@ class Settings:
     max_upload: int = 10 * 1000**2
     cache: int = 256
     compute: str = "loky"
-    stale_for: str = "0"
+    stale_for: float = 0.0
+    max_artifact: int = 256 * 1000**2
+    rate_limit: str | None = None
+    rate_storage: str = "memory://"
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,6 +90,18 @@ def _size(text: str) -> int:
     return size
 
 
+def _store(text: str) -> str:
+    if text != "database" and not text.startswith(("file:///", "s3://")):
+        raise ValueError("expected database, file:///folder or s3://bucket/prefix")
+    return text
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\s*\d{1,9}(\.\d+)?\s*s?\s*", text, re.ASCII):
+        raise ValueError("expected a number of seconds, as 60")
+    return float(text.strip().rstrip("s"))
+
+
 def _only(allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text != allowed:
@@ -99,7 +114,8 @@ def _only(allowed: str) -> Callable[[str], str]:
 SETTINGS = (
     Setting("home", _path, "~/.local/share/forecastle", "the folder of the SQLite file and the signing key"),
     Setting("database_url", str, "", "where the registry is; SQLite in the home unless given"),
-    Setting("artifacts", _only("database"), "database", "where artifacts are kept"),
+    Setting("artifacts", _store, "database", "where artifacts are kept: database, file:///folder or s3://bucket/prefix"),
+    Setting("max_artifact", _size, "256 MB", "the largest artifact"),
     Setting("open", _truth, "false", "true: no key is needed, because others cannot reach this address"),
     Setting("allow_pickle", _truth, "false", "true: plugins may store pickles, signed with this installation's key"),
     Setting("signing_key_file", _path, "", "the key that signs pickles; signing.key in the home unless given"),
@@ -107,7 +123,9 @@ SETTINGS = (
     Setting("max_upload", _size, "10 MB", "the largest request body"),
     Setting("cache", _positive, "256", "how many versions a process keeps loaded"),
     Setting("compute", _only("loky"), "loky", "where the fits of a training run"),
-    Setting("stale_for", _only("0"), "0", "seconds that loaded versions answer while the database is unreachable"),
+    Setting("rate_limit", str, "", "requests that a key may make, as 100/minute; no limit unless given"),
+    Setting("rate_storage", str, "memory://", "where requests are counted: memory:// for each process, or redis://host"),
+    Setting("stale_for", _seconds, "0", "seconds that loaded versions answer while the database is unreachable"),
 )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from .actors import LOCAL, Actor
 from .engine import first_row, reading, writing
 from .errors import AliasNotFound, ModelNotFound, NothingToRollBackTo, StaleAlias, VersionArchived, VersionNotFound
 from .events import log_event
@@ -99,7 +100,7 @@ def promote_version(
     *,
     alias: str = PRODUCTION,
     if_match: str | None = None,
-    actor: str = "local",
+    actor: Actor = LOCAL,
     reason: str | None = None,
 ) -> Moved:
     """Make a version live; for the one that is live already nothing changes, and no event is written.
@@ -122,7 +123,7 @@ def roll_back(
     alias: str = PRODUCTION,
     to: int | None = None,
     if_match: str | None = None,
-    actor: str = "local",
+    actor: Actor = LOCAL,
     reason: str | None = None,
 ) -> Moved:
     """Make the version below the top live again, or the nearest `to` below it.
@@ -144,7 +145,7 @@ def roll_back(
         return moved
 
 
-def push_version(connection: sa.Connection, model: str, number: int, *, alias: str, actor: str, reason: str | None) -> Moved:
+def push_version(connection: sa.Connection, model: str, number: int, *, alias: str, actor: Actor, reason: str | None) -> Moved:
     """Push a version on an alias's stack, with its event, within a transaction that holds the model's row."""
     current = _read_alias(connection, model, alias)
     if current is not None and current.live == number:
@@ -166,7 +167,7 @@ def _moved(connection: sa.Connection, before: Alias, stack: tuple[int, ...]) -> 
     return Moved(after, before.live if before.stack else None, changed=True)
 
 
-def _log_move(connection: sa.Connection, what: str, moved: Moved, actor: str, reason: str | None) -> None:
+def _log_move(connection: sa.Connection, what: str, moved: Moved, actor: Actor, reason: str | None) -> None:
     alias = moved.alias
     details = {"previous": moved.previous, "stack": list(alias.stack)}
     log_event(connection, actor, what, model=alias.model, version=alias.live, alias=alias.name, reason=reason, details=details)

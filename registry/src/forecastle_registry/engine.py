@@ -26,20 +26,24 @@ from .errors import DatabaseBehind, DatabaseUnusable
 from .mounts import is_network, read_mounts, type_of_file_system
 
 BUSY_SECONDS = 10.0  # how long a writer waits for another one; a registration holds the lock for milliseconds
+SEALING_KEY = "forecastle_sealing_key"  # the execution option that carries it to where events are written
 _UNDEFINED = ("UndefinedTable", "UndefinedColumn")  # as psycopg calls them
 CONNECT_SECONDS = 5  # a request must not hang on a Postgres that is gone
 
 
-def open_engine(url: str) -> sa.Engine:
+def open_engine(url: str, key: Callable[[], bytes] | None = None) -> sa.Engine:
     """Open the database at an SQLAlchemy URL: `sqlite:////absolute/file.db` or `postgresql+psycopg://…`.
 
-    Nothing is connected yet. Raises `DatabaseUnusable` for another kind of database, for SQLite in memory (no second
-    process would see it) and for SQLite on a network file system.
+    `key` gives the installation's key, with which events are sealed; it is asked for when one is written. Nothing is
+    connected yet. Raises `DatabaseUnusable` for another kind of database, for SQLite in memory (no second process would
+    see it) and for SQLite on a network file system.
     """
     try:
         parsed = sa.make_url(url)
         openers: dict[str, Callable[[sa.URL], sa.Engine]] = {"sqlite": _open_sqlite, "postgresql": _open_postgres}
-        return openers[parsed.get_backend_name()](parsed)
+        engine = openers[parsed.get_backend_name()](parsed)
+        engine.update_execution_options(**{SEALING_KEY: key})
+        return engine
     except (sa.exc.ArgumentError, KeyError) as error:
         raise DatabaseUnusable(
             "this database URL is not understood; give sqlite:////absolute/file.db or postgresql+psycopg://user@host/name"

@@ -7,9 +7,16 @@ RegistryError
 ├── NameRefused           no model or alias can have this name
 ├── PluginMismatch        the model belongs to another plugin
 ├── VersionArchived       the version may no longer go live
+├── VersionInUse          an alias or another version needs it
+├── AliasProtected        only an admin's key moves it
+├── GateClosed            the version is not what a protected alias asks for
+├── KeyNotFound
+├── KeyNameTaken          names are given once, so that the log stays readable
 ├── NothingToRollBackTo
 ├── StaleAlias            the alias moved since the caller looked
 ├── NotPlainData          what was given cannot be stored
+├── DatabaseNotEmpty      something would be overwritten
+├── StoreUnusable         the artifact store cannot be reached, or is full
 ├── ArtifactError
 │   ├── ArtifactMissing   the bytes are not there
 │   ├── ArtifactCorrupt   the bytes are not those that were stored
@@ -113,6 +120,58 @@ class VersionArchived(RegistryError):
         self.model, self.number = model, number
 
 
+class VersionInUse(RegistryError):
+    """A version is named by an alias's stack, or is the parent of another: `users` says by which."""
+
+    code = "version-in-use"
+
+    def __init__(self, model: str, number: int, users: tuple[str, ...], remedy: str) -> None:
+        super().__init__(f"version {number} of the model {model!r} is needed by {', '.join(users)}; {remedy}")
+        self.model, self.number, self.users = model, number, users
+
+
+class AliasProtected(RegistryError):
+    """A protected alias is moved by an admin's key only."""
+
+    code = "alias-protected"
+
+    def __init__(self, model: str, alias: str) -> None:
+        super().__init__(
+            f"{alias!r} of the model {model!r} is protected: only an admin moves it; ask one to promote the version"
+        )
+        self.model, self.alias = model, alias
+
+
+class GateClosed(RegistryError):
+    """A version does not meet what a protected alias asks for; `reasons` has a sentence for each condition that fails."""
+
+    code = "gate-closed"
+
+    def __init__(self, model: str, number: int, alias: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"version {number} of {model!r} may not go live as {alias!r}: {'; '.join(reasons)}")
+        self.model, self.number, self.alias, self.reasons = model, number, alias, reasons
+
+
+class KeyNotFound(RegistryError):
+    """No key has this name."""
+
+    code = "key-not-found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no key {name!r}; `forecastle keys list` shows those that there are")
+        self.name = name
+
+
+class KeyNameTaken(RegistryError):
+    """A key has this name already, or had it."""
+
+    code = "key-name-taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a key {name!r} already, or there was; choose another name, so that the log stays readable")
+        self.name = name
+
+
 class NothingToRollBackTo(RegistryError):
     """Below the live version there is none to go back to, or not the one that was asked for."""
 
@@ -143,6 +202,18 @@ class NotPlainData(RegistryError):
     def __init__(self, where: str, found: str) -> None:
         super().__init__(f"{where} is {found}; convert it to plain data first (int(x), float(x), str(x), .tolist())")
         self.where, self.found = where, found
+
+
+class DatabaseNotEmpty(RegistryError):
+    """The database that was to be filled holds something."""
+
+    code = "database-not-empty"
+
+
+class StoreUnusable(RegistryError):
+    """The artifact store cannot be reached, written to, or is not understood."""
+
+    code = "artifact-store-unusable"
 
 
 class ArtifactError(RegistryError):

@@ -59,15 +59,17 @@ models = sa.Table(
     _column("name", NAME, primary_key=True),
     _column("plugin", NAME),
     _column("created_at", UtcText),
+    _column("last_number", sa.Integer, server_default="0"),  # a number is never given twice, also when its version was deleted
 )
 
+# The content is null where another store than the database holds it.
 artifacts = sa.Table(
     "artifacts",
     metadata,
     _column("digest", DIGEST, primary_key=True),
     _column("size", sa.BigInteger),
     _column("created_at", UtcText),
-    _column("content", sa.LargeBinary),
+    _column("content", sa.LargeBinary, nullable=True),
 )
 
 versions = sa.Table(
@@ -127,6 +129,52 @@ alias_stack = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# No foreign keys: an alias may be protected before anything is live there, and before its model exists.
+protections = sa.Table(
+    "protections",
+    metadata,
+    _column("model", NAME, primary_key=True),
+    _column("alias", NAME, primary_key=True),
+    _column("min_skill", sa.Double, nullable=True),
+    _column("converged", sa.Boolean),
+    _column("max_age_days", sa.Integer, nullable=True),
+    _column("approval", sa.Boolean),
+    _column("created_at", UtcText),
+    _column("created_by", NAME),
+)
+
+# A promotion that waits for a second key; one for an alias. It counts while the alias is still at the revision it was made at.
+proposals = sa.Table(
+    "proposals",
+    metadata,
+    _column("model", NAME, primary_key=True),
+    _column("alias", NAME, primary_key=True),
+    _column("version", sa.Integer),
+    _column("revision", sa.Integer),
+    _column("proposed_at", UtcText),
+    _column("proposed_by", NAME),
+    _column("key", sa.String(20), nullable=True),
+    _column("reason", sa.Text, nullable=True),
+)
+
+# The secret itself is not here: `digest` is its SHA-256.
+keys = sa.Table(
+    "keys",
+    metadata,
+    _column("prefix", sa.String(20), primary_key=True),
+    _column("name", NAME),
+    _column("role", sa.String(20)),
+    _column("digest", DIGEST),
+    _column("models", NAME, nullable=True),
+    _column("limits", NAME, nullable=True),
+    _column("created_at", UtcText),
+    _column("created_by", NAME),
+    _column("expires_at", UtcText, nullable=True),
+    _column("revoked_at", UtcText, nullable=True),
+    _column("last_used_at", UtcText, nullable=True),
+    sa.UniqueConstraint("name"),
+)
+
 # No foreign keys: the log outlives what it speaks of.
 events = sa.Table(
     "events",
@@ -140,6 +188,20 @@ events = sa.Table(
     _column("alias", NAME, nullable=True),
     _column("reason", sa.Text, nullable=True),
     _column("details", JSON),
+    _column("origin", NAME, nullable=True),
+    _column("mac", DIGEST, nullable=True),
     sa.Index(None, "model", "id"),
+    sa.Index("ix_events_model_alias", "model", "alias", "id"),
     sqlite_autoincrement=True,
+)
+
+# One row, `log`: the newest sealed event. Whoever writes an event holds it, so that the chain has one order.
+event_head = sa.Table(
+    "event_head",
+    metadata,
+    _column("name", sa.String(20), primary_key=True),
+    _column("id", sa.Integer),
+    _column("at", UtcText),
+    _column("mac", DIGEST),
+    _column("count", sa.Integer),
 )

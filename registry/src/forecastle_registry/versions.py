@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .actors import LOCAL, Actor
 from .aliases import PRODUCTION, push_version
 from .artifacts import MAX_ARTIFACT_BYTES, check_size, digest_of, store_artifact
 from .engine import reading, writing
@@ -16,6 +17,7 @@ from .events import log_event
 from .pages import Page, page_of
 from .plain import check_name, is_name, is_number, plain
 from .rows import insert_once, lock_model
+from .stores import ArtifactStore, DatabaseStore
 from .tables import alias_stack, models, versions
 
 PUBLISHABLE = (None, "converged")  # the verdicts with which a model's first version goes live by itself
@@ -107,22 +109,28 @@ def register_version(
     *,
     promote: bool | None,
     alias: str = PRODUCTION,
-    actor: str = "local",
+    store: ArtifactStore | None = None,
+    max_bytes: int = MAX_ARTIFACT_BYTES,
+    actor: Actor = LOCAL,
     reason: str | None = None,
 ) -> Registered:
     """Register a training as its model's next version, all of it or nothing, and promote it when that is wanted.
 
+    The artifact goes to `store`, the database unless given; another store holds it before the version is there.
     `promote=None` promotes a model's first version, unless its verdict is worse than `converged`. Numbers that are not
     finite become None, as JSON has no word for them. Raises `PluginMismatch`, `NotPlainData`, `NameRefused`,
-    `ArtifactRefused` for one that is too large, or `VersionNotFound` for an unknown parent.
+    `ArtifactRefused` for one above `max_bytes`, `StoreUnusable`, or `VersionNotFound` for an unknown parent.
     """
     check_name(new.model)
     check_name(alias)
-    check_size(len(new.artifact), None, MAX_ARTIFACT_BYTES)
+    check_size(len(new.artifact), None, max_bytes)
     training = {name: plain(getattr(new, name), name) for name in _TRAINING}
-    digest = digest_of(new.artifact)
+    digest, size = digest_of(new.artifact), len(new.artifact)
+    elsewhere = store is not None and not isinstance(store, DatabaseStore)
+    if store is not None and elsewhere:
+        store.put(digest, new.artifact)
     with writing(engine) as connection:
-        version = _insert(connection, training, digest, new.artifact)
+        version = _insert(connection, training, digest, size, None if elsewhere else new.artifact)
         details = {name: getattr(version, name) for name in ("plugin", "artifact_digest", "state_digest", "parent")}
         log_event(connection, actor, "register", model=version.model, version=version.number, reason=reason, details=details)
         live = version.number == 1 and version.verdict in PUBLISHABLE if promote is None else promote
@@ -195,18 +203,25 @@ _MODELS = sa.select(
 )
 
 
-def _insert(connection: sa.Connection, training: dict[str, Any], digest: str, content: bytes) -> Version:
+def _insert(connection: sa.Connection, training: dict[str, Any], digest: str, size: int, content: bytes | None) -> Version:
     model, parent = training["model"], training["parent"]
     _claim_model(connection, model, training["plugin"])
-    latest = connection.execute(sa.select(sa.func.max(versions.c.number)).where(versions.c.model == model)).scalar() or 0
+    latest = _last_number(connection, model)
     if parent is not None and not 0 < parent <= latest:
         raise VersionNotFound(model, parent)
-    version = Version(
-        **training, number=latest + 1, artifact_digest=digest, artifact_size=len(content), created_at=datetime.now(UTC)
-    )
-    store_artifact(connection, digest, content)
+    version = Version(**training, number=latest + 1, artifact_digest=digest, artifact_size=size, created_at=datetime.now(UTC))
+    store_artifact(connection, digest, size, content)
     connection.execute(versions.insert(), asdict(version))
+    connection.execute(models.update().where(models.c.name == model).values(last_number=version.number))
     return version
+
+
+def _last_number(connection: sa.Connection, model: str) -> int:
+    """Return the highest number ever given; the release before this one does not keep `last_number`."""
+    highest = sa.select(sa.func.max(versions.c.number)).where(versions.c.model == model).scalar_subquery()
+    query = sa.select(highest, models.c.last_number).where(models.c.name == model)
+    present, given = connection.execute(query).one()
+    return max(present or 0, given)
 
 
 def _claim_model(connection: sa.Connection, model: str, plugin: str) -> None:

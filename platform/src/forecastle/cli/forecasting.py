@@ -15,7 +15,7 @@ from ..serving.files import exog_from_file
 from ..serving.forecasts import Answer, answer
 from ..serving.rendering import all_notices, as_csv, as_document
 from ..serving.request import Ask, spread
-from .installation import ACTOR, Installation
+from .installation import Installation, command_line
 from .output import as_json, print_json, print_table
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -105,7 +105,7 @@ def observe(model: str, file: Path, promote: bool, json_: bool) -> None:
         model,
         lambda signature: observations_from_file(signature, content),
         promote=promote,
-        actor=ACTOR,
+        actor=command_line(),
     )
     version = registered.version
     if json_:

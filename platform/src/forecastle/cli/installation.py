@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from dataclasses import dataclass
 from functools import cached_property
 
 from sqlalchemy import Engine
+
+from forecastle_registry.actors import Actor
 
 from ..database import open_database, require_current
 from ..plugins import Catalogue, discover
 from ..serving.forecasts import Forecasting
 from ..settings import Settings, settings_from
 
-ACTOR = "command line"
+
+def command_line() -> Actor:
+    """Return who uses the command line. Whoever reaches the database this way may do everything in it anyway."""
+    return Actor("command line", f"{getpass.getuser()}@{socket.gethostname()}"[:200])
 
 
 @dataclass(frozen=True)

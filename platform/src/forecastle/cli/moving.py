@@ -7,7 +7,7 @@ import click
 from forecastle_registry.aliases import PRODUCTION, Moved
 
 from .. import moves
-from .installation import ACTOR, Installation
+from .installation import Installation, command_line
 from .output import as_json, print_json
 
 which_alias = click.option("--alias", default=PRODUCTION, show_default=True, help="The alias to move.")
@@ -24,7 +24,10 @@ def promote(model: str, number: int, alias: str, reason: str | None, json_: bool
     """Make version NUMBER of MODEL live, once it has been loaded and has reproduced its golden forecast."""
     here = Installation.here()
     loader = here.forecasting.loader
-    _tell(moves.promote(here.engine, loader, model, number, alias=alias, if_match=None, actor=ACTOR, reason=reason), json_)
+    _tell(
+        moves.promote(here.engine, loader, model, number, alias=alias, if_match=None, actor=command_line(), reason=reason),
+        json_,
+    )
 
 
 @click.command()
@@ -37,7 +40,10 @@ def rollback(model: str, alias: str, to: int | None, reason: str | None, json_: 
     """Go back to the version of MODEL that was live before. To undo it, promote the version that was left."""
     here = Installation.here()
     loader = here.forecasting.loader
-    _tell(moves.rollback(here.engine, loader, model, alias=alias, to=to, if_match=None, actor=ACTOR, reason=reason), json_)
+    _tell(
+        moves.rollback(here.engine, loader, model, alias=alias, to=to, if_match=None, actor=command_line(), reason=reason),
+        json_,
+    )
 
 
 def _tell(moved: Moved, json_: bool) -> None:

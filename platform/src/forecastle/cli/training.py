@@ -14,7 +14,7 @@ from ..training.loading import load_data
 from ..training.samples import SAMPLES
 from ..training.service import Training
 from ..training.service import train as run_training
-from .installation import ACTOR, Installation
+from .installation import Installation, command_line
 from .output import as_json, print_json, print_table, progress_report
 
 
@@ -99,7 +99,7 @@ def train(
         parameters=parameters,
         serializer=serializer,
         promote=promote,
-        actor=ACTOR,
+        actor=command_line(),
     )
     with progress_report() as report:
         registered = run_training(engine, here.catalogue, here.settings, training, report)

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import flask
 
+from forecastle_registry.actors import Actor
+
 from ..errors import AccessRefused
 from ..settings import Settings
 
@@ -59,6 +61,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def actor() -> Actor:
+    """Return who asks, for the log."""
+    return Actor("open", flask.request.remote_addr)
 
 
 def check_origin() -> None:

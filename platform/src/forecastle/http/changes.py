@@ -14,7 +14,7 @@ from forecastle_sdk import Signature
 from .. import moves
 from ..errors import UnreadableTable
 from ..observing import Observations, observations_from_file, observe
-from .access import Role, needs
+from .access import Role, actor, needs
 from .blueprints import Blueprint
 from .problems import RequestRefused
 from .reading import MULTIPART, StrictParser, read_query
@@ -24,7 +24,6 @@ from .services import services
 observations = Blueprint("observations", __name__, url_prefix="/models", description="New rows without a refit")
 admin = Blueprint("admin", __name__, url_prefix="/admin/models", description="Forward and back")
 
-ACTOR = "open"  # who it was, while there are no keys
 PROMOTE = {
     "name": "promote",
     "in": "query",
@@ -58,7 +57,7 @@ def append_observations(model: str) -> tuple[dict[str, Any], int, dict[str, str]
     found = services()
     reader = _file_reader() if flask.request.mimetype == MULTIPART else _json_reader()
     registered = observe(
-        found.engine, found.catalogue, found.settings, found.forecasting, model, reader, promote=promote, actor=ACTOR
+        found.engine, found.catalogue, found.settings, found.forecasting, model, reader, promote=promote, actor=actor()
     )
     number = registered.version.number
     return _observed(registered), 201, {"Location": flask.url_for("models.get_one_version", model=model, number=number)}
@@ -80,7 +79,7 @@ def promote(body: dict[str, Any], model: str) -> tuple[dict[str, Any], int, dict
         body["version"],
         alias=body["alias"],
         if_match=_if_match(),
-        actor=ACTOR,
+        actor=actor(),
         reason=body["reason"],
     )
     return _moved(moved)
@@ -102,7 +101,7 @@ def rollback(body: dict[str, Any], model: str) -> tuple[dict[str, Any], int, dic
         alias=body["alias"],
         to=body["to"],
         if_match=_if_match(),
-        actor=ACTOR,
+        actor=actor(),
         reason=body["reason"],
     )
     return _moved(moved)

@@ -10,12 +10,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from forecastle_registry.artifacts import get_artifact
 from forecastle_registry.serializers import loads
 from forecastle_registry.signing import signing_key
+from forecastle_registry.stores import ArtifactStore
 from forecastle_registry.versions import Version, get_version
 from forecastle_sdk import Forecaster, Signature
 
+from ..database import open_artifacts
 from ..golden import check_golden
 from ..plugins import Catalogue
 from ..settings import Settings
@@ -72,6 +73,7 @@ class Loader:
 
     def __init__(self, engine: Engine, catalogue: Catalogue, settings: Settings) -> None:
         self._engine, self._catalogue, self._settings = engine, catalogue, settings
+        self._store = open_artifacts(settings, engine)
         self._cache = VersionCache(settings.cache)
 
     def load(self, model: str, number: int, digest: str) -> LoadedVersion:
@@ -90,17 +92,17 @@ class Loader:
         self._load(version)
 
     def _load(self, version: Version) -> LoadedVersion:
-        forecaster = restore(self._engine, self._catalogue, self._settings, version)
+        forecaster = restore(self._store, self._catalogue, self._settings, version)
         check_golden(forecaster, version.golden, f"version {version.number} of the model {version.model!r}")
         signature = forecaster.signature
         limit = min(signature.max_horizon, self._settings.max_horizon)
         return LoadedVersion(version, forecaster, signature, tuple(version.notices), limit)
 
 
-def restore(engine: Engine, catalogue: Catalogue, settings: Settings, version: Version) -> Forecaster:
+def restore(store: ArtifactStore, catalogue: Catalogue, settings: Settings, version: Version) -> Forecaster:
     """Rebuild a version's forecaster from its artifact: digest before parse, and only what the plugin's code trusts."""
     plugin = catalogue.serving(version.plugin)
-    content = get_artifact(engine, version.artifact_digest)
+    content = store.get(version.artifact_digest, max_bytes=settings.max_artifact)
     pickled = version.serializer == "pickle"
     state = loads(
         content,
@@ -109,5 +111,6 @@ def restore(engine: Engine, catalogue: Catalogue, settings: Settings, version: V
         key=signing_key(settings.signing_key_file) if pickled and settings.allow_pickle else None,
         allow_pickle=settings.allow_pickle,
         trusted_types=plugin.trusted_types,
+        max_bytes=settings.max_artifact,
     )
     return plugin.restore(state, version.state_format)

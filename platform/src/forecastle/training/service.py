@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from forecastle_registry.actors import LOCAL, Actor
 from forecastle_registry.errors import ModelNotFound, PluginMismatch
 from forecastle_registry.versions import Registered, get_model
 from forecastle_sdk import Context, Dataset, Fit, Notice, Plugin
@@ -46,7 +47,7 @@ class Training:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     serializer: str = "skops"
     promote: bool | None = None
-    actor: str = "local"
+    actor: Actor = LOCAL
     reason: str | None = None
 
 
