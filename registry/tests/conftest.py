@@ -1,4 +1,8 @@
-"""A database of its own for each test, with the tables as the code has them, and trainings to register."""
+"""A database of its own for each test, with the tables as the code has them, and trainings to register.
+
+What asks for `url` or `engine` runs on SQLite and on Postgres. A test that is about one of them says so:
+`@pytest.mark.parametrize("url", ["sqlite"], indirect=True)`.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,15 +14,29 @@ import sqlalchemy as sa
 from forecastle_registry.engine import open_engine, writing
 from forecastle_registry.tables import metadata
 from forecastle_registry.versions import NewVersion
+from registry.tests.postgres import Postgres, running_postgres
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/registry.db"
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests of this process."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/registry.db"
+    else:
+        with request.getfixturevalue("postgres").database() as made:
+            yield made
 
 
 @pytest.fixture
 def engine(url: str) -> Iterator[sa.Engine]:
+    """That database, opened, with every table."""
     engine = open_engine(url)
     with writing(engine) as connection:
         metadata.create_all(connection)

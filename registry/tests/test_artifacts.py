@@ -6,6 +6,7 @@ from forecastle_registry.artifacts import digest_of
 from forecastle_registry.engine import writing
 from forecastle_registry.errors import ArtifactCorrupt, ArtifactMissing, ArtifactRefused
 from forecastle_registry.stores import DatabaseStore
+from forecastle_registry.tables import artifacts
 from forecastle_registry.versions import register_version
 
 
@@ -21,7 +22,7 @@ def test_an_artifact_is_found_by_the_digest_of_its_bytes(engine, digest):
 
 def test_bytes_that_changed_are_not_handed_out(engine, digest):
     with writing(engine) as connection:
-        connection.exec_driver_sql("UPDATE artifacts SET content = x'00'")
+        connection.execute(artifacts.update().values(content=b"\0"))
     with pytest.raises(ArtifactCorrupt, match="backup") as caught:
         DatabaseStore(engine).get(digest)
     assert caught.value.digest == digest

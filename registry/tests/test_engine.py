@@ -18,6 +18,7 @@ def pragma(engine, name):
         return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("name", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 10_000)]
 )
@@ -60,6 +61,7 @@ def test_a_read_does_not_wait_for_a_writer(engine):
         assert time.monotonic() - before < BUSY_SECONDS / 2
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_writer_takes_the_lock_before_it_reads(engine, url):
     other = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0)
     with writing(engine), pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -111,6 +113,7 @@ def test_a_database_without_tables_says_to_upgrade(url):
     engine.dispose()
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_file_that_is_no_database_is_unusable(tmp_path, url):
     (tmp_path / "registry.db").write_bytes(b"this is no database, whatever its name says" * 100)
     engine = open_engine(url)

@@ -138,10 +138,21 @@ def test_a_child_names_its_parent(engine, training):
     assert [v.parent for v in list_versions(engine, "m").items] == [1, None]
 
 
+REFUSE_INSERTS = {
+    "sqlite": ["CREATE TRIGGER no BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'disk on fire'); END"],
+    "postgresql": [
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'disk on fire' USING ERRCODE = 'check_violation'; END $$",
+        "CREATE TRIGGER no BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION no()",
+    ],
+}
+
+
 @pytest.mark.parametrize("table", ["artifacts", "versions", "aliases", "alias_stack", "events"])
 def test_a_failure_at_any_step_leaves_nothing_half_made(engine, training, table):
     with writing(engine) as connection:
-        connection.exec_driver_sql(f"CREATE TRIGGER no BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'disk on fire'); END")
+        for statement in REFUSE_INSERTS[engine.dialect.name]:
+            connection.exec_driver_sql(statement.format(table))
     before = rows(engine)
     with pytest.raises(sa.exc.IntegrityError):
         register_version(engine, training(), promote=True)
