@@ -16,6 +16,8 @@ from forecastle_registry.tables import metadata
 from forecastle_registry.versions import NewVersion
 from registry.tests.postgres import Postgres, running_postgres
 
+KEY = b"the installation's key of the tests"
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
@@ -37,7 +39,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def engine(url: str) -> Iterator[sa.Engine]:
     """That database, opened, with every table."""
-    engine = open_engine(url)
+    engine = open_engine(url, key=lambda: KEY)
     with writing(engine) as connection:
         metadata.create_all(connection)
     yield engine

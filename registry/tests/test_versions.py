@@ -267,7 +267,7 @@ REGISTER = """
 import sys
 from forecastle_registry.engine import open_engine
 from forecastle_registry.versions import NewVersion, register_version
-engine = open_engine(sys.argv[1])
+engine = open_engine(sys.argv[1], key=lambda: b"the installation's key of the tests")
 new = NewVersion(model="m", plugin="naive", plugin_version="1", serializer="skops", artifact=b"bytes", state_format=1,
                  state_digest="0" * 64, signature={}, parameters={})
 sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""The digest of a state: one canonical encoding, so that equal models have equal digests whatever wrote their bytes.
+"""One canonical encoding of plain data, so that equal models have equal digests whatever wrote their bytes.
 
 Every value is a tag, its length where it needs one, and its content. Dicts go by sorted keys, floats by their IEEE bytes,
 arrays by dtype, shape and C-ordered little-endian bytes. Numbers that compare equal encode equal: −0.0 is 0.0, and there is
@@ -15,19 +15,44 @@ from typing import Any
 
 import numpy as np
 
-from .errors import NotPlainData
+from .errors import ArtifactRefused, NotPlainData
 from .npy import is_plain
 from .plain import plain
 
 _Feed = Callable[[bytes], None]
 
 
-def state_digest(state: Any, signature: dict[str, Any]) -> str:
-    """Return the SHA-256, in hexadecimal, of a state and the signature that belongs to it. Raises `NotPlainData`."""
+def state_digest(state: Any, signature: dict[str, Any], *, max_bytes: int | None = None) -> str:
+    """Return the SHA-256, in hexadecimal, of a state and the signature that belongs to it.
+
+    Raises `NotPlainData`, and `ArtifactRefused` for an encoding above `max_bytes`: one array that stands in a million
+    places is small in an artifact, and in memory, but not for whoever goes through it.
+    """
     digest = hashlib.sha256(b"forecastle state 1\n")
-    _encode(state, digest.update, "state")
-    _encode(plain(signature, "signature"), digest.update, "signature")
+    feed = digest.update if max_bytes is None else _bounded(digest.update, max_bytes)
+    _encode(state, feed, "state")
+    _encode(plain(signature, "signature"), feed, "signature")
     return digest.hexdigest()
+
+
+def _bounded(feed: _Feed, max_bytes: int) -> _Feed:
+    left = max_bytes
+
+    def counted(content: bytes) -> None:
+        nonlocal left
+        left -= len(content)
+        if left < 0:
+            raise ArtifactRefused(f"the artifact holds values in so many places that they exceed {max_bytes:,} bytes")
+        feed(content)
+
+    return counted
+
+
+def canonical_bytes(value: Any, where: str) -> bytes:
+    """Return the encoding itself; `where` names the value in the error. Raises `NotPlainData`."""
+    parts: list[bytes] = []
+    _encode(value, parts.append, where)
+    return b"".join(parts)
 
 
 def _encode(value: Any, feed: _Feed, where: str) -> None:

@@ -1,8 +1,8 @@
-"""The audit log: who did what to which model, when, why."""
+"""The audit log: who did what to which model, when, why. Every line is sealed, and no function changes or deletes one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +10,11 @@ import sqlalchemy as sa
 
 from .actors import Actor
 from .engine import reading
+from .heads import EMPTY, Head, lock_head, move_head
 from .pages import Page, page_of
 from .plain import plain
-from .tables import events
+from .seals import read_lines, seal, sealing_key
+from .tables import events, time_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,12 @@ def log_event(
     reason: str | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Write a line of the log within the transaction of what it tells."""
+    """Write a line of the log, sealed, within the transaction of what it tells.
+
+    Its time is never before that of the line above it. Raises `NotPlainData`, or `SigningKeyUnusable` where the engine was
+    opened without the installation's key.
+    """
+    key = sealing_key(connection)
     row = {
         "who": actor.name,
         "origin": actor.origin,
@@ -53,7 +60,10 @@ def log_event(
         "reason": reason,
     }
     row = plain(row | {"details": details or {}}, "event")
-    connection.execute(events.insert(), row | {"at": datetime.now(UTC)})
+    head = lock_head(connection)
+    if head == EMPTY:
+        head = _begin(connection, key, actor)
+    move_head(connection, _append(connection, key, head, row))
 
 
 def list_events(engine: sa.Engine, model: str | None = None, *, before: int | None = None, limit: int = 50) -> Page[Event]:
@@ -66,3 +76,43 @@ def list_events(engine: sa.Engine, model: str | None = None, *, before: int | No
     with reading(engine) as connection:
         found = [Event(**row) for row in connection.execute(query).mappings()]
     return page_of(found, limit, lambda event: event.id)
+
+
+def _append(connection: sa.Connection, key: bytes, head: Head, row: dict[str, Any]) -> Head:
+    """Insert a line behind the head that is held, and return the new head."""
+    at = max(datetime.now(UTC), datetime.fromisoformat(head.at))
+    line = row | {"at": time_text(at)}
+    number = connection.execute(events.insert(), row | {"at": at}).inserted_primary_key[0]
+    mac = seal(key, head.mac or None, line | {"id": number})
+    connection.execute(events.update().where(events.c.id == number).values(mac=mac))
+    return Head(number, line["at"], mac, head.count + 1)
+
+
+def _begin(connection: sa.Connection, key: bytes, actor: Actor) -> Head:
+    """Return the head of a log that has none, and say so in it: it was begun before there were seals, or its head is gone."""
+    found = _last_sealed(connection)
+    head = found or _adopt(connection, key)
+    if head == EMPTY:
+        return head
+    reason = "the log's head was gone" if found else "these lines were written before there were seals"
+    row = {"who": actor.name, "origin": actor.origin, "what": "seal", "reason": reason, "details": asdict(head)}
+    return _append(connection, key, head, row | {"model": None, "version": None, "alias": None})
+
+
+def _last_sealed(connection: sa.Connection) -> Head | None:
+    sealed = sa.select(sa.func.max(events.c.id), sa.func.count()).where(events.c.mac.is_not(None))
+    last, count = connection.execute(sealed).one()
+    if last is None:
+        return None
+    row = connection.execute(sa.select(events.c.at, events.c.mac).where(events.c.id == last)).one()
+    return Head(last, time_text(row.at), row.mac, count)
+
+
+def _adopt(connection: sa.Connection, key: bytes) -> Head:
+    """Seal every line that is there, in the order of ids."""
+    head = EMPTY
+    for line in read_lines(connection):
+        mac = seal(key, head.mac or None, line)
+        connection.execute(events.update().where(events.c.id == line["id"]).values(mac=mac))
+        head = Head(line["id"], line["at"], mac, head.count + 1)
+    return head

@@ -1,0 +1,79 @@
+"""The seal of a line of the audit log: an HMAC over the line and the seal before it, with the installation's key."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from .canonical import canonical_bytes
+from .engine import SEALING_KEY
+from .errors import SigningKeyUnusable
+from .tables import events
+
+SEALED = ("id", "at", "who", "origin", "what", "model", "version", "alias", "reason", "details")
+BATCH = 1000
+_MAGIC = b"forecastle event 1\n"  # no other use of the key begins so
+
+
+def seal(key: bytes, previous: str | None, line: Mapping[str, Any]) -> str:
+    """Return the seal of a line, in hexadecimal. `previous` is the seal of the line before it, None for the first.
+
+    `line` has what `SEALED` names, `at` as the text that is stored. Raises `NotPlainData`.
+    """
+    content = canonical_bytes([previous, *(line[name] for name in SEALED)], "event")
+    return hmac.digest(key, _MAGIC + content, "sha256").hex()
+
+
+def sealing_key(connection: sa.Connection) -> bytes:
+    """Return the key that the engine was opened with. Raises `SigningKeyUnusable`."""
+    give: Callable[[], bytes] | None = connection.get_execution_options().get(SEALING_KEY)
+    if give is None:
+        raise SigningKeyUnusable(
+            "this database was opened without the installation's key, with which its log is sealed;"
+            " give it: open_engine(url, key=partial(signing_key, path))"
+        )
+    return give()
+
+
+def read_lines(connection: sa.Connection) -> Iterator[dict[str, Any]]:
+    """Go through the log in the order of ids, a batch at a time, with every column as it is stored, and `mac`."""
+    last = None
+    while True:
+        query = _LINES if last is None else _LINES.where(events.c.id > last)
+        lines = [_parsed(row) for row in connection.execute(query).mappings()]
+        yield from lines
+        if len(lines) < BATCH:
+            return
+        last = lines[-1]["id"]
+
+
+# Columns are read as text where a type of ours would hide how a time is written, or fail on what a hand has left there.
+_LINES = (
+    sa.select(
+        *(events.c[name] for name in SEALED if name not in ("at", "details")),
+        sa.type_coerce(events.c.at, sa.String).label("at"),
+        sa.cast(events.c.details, sa.Text).label("details"),
+        events.c.mac,
+    )
+    .order_by(events.c.id)
+    .limit(BATCH)
+)
+
+
+def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        details = json.loads(row["details"], object_pairs_hook=_once)
+    except ValueError:
+        details = ("unreadable", row["details"])  # a tuple is sealed as no JSON is
+    return {**row, "details": details}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name that is given twice")
+    return found
