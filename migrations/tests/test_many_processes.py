@@ -1,7 +1,8 @@
-"""Several processes that upgrade one fresh file at once do not race."""
+"""Several processes that upgrade one fresh database at once do not race."""
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -31,8 +32,8 @@ command.upgrade(config, "head")
 """
 
 
-def test_processes_that_upgrade_one_fresh_file_at_once_all_succeed(tmp_path: Path):
-    url, go = f"sqlite:///{tmp_path}/registry.db", tmp_path / "go"
+def test_processes_that_upgrade_one_fresh_database_at_once_all_succeed(tmp_path: Path, new_url: Callable[[], str]):
+    url, go = new_url(), tmp_path / "go"
     readies = [tmp_path / f"ready-{i}" for i in range(PROCESSES)]
     started = [
         subprocess.Popen([sys.executable, "-c", UPGRADE, url, ready, go], stderr=subprocess.PIPE, text=True)

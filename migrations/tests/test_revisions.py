@@ -1,7 +1,5 @@
 """The revisions make the tables that the code has, and moving between them keeps what is stored."""
 
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -22,15 +20,8 @@ def config_for(engine: sa.Engine) -> Config:
 
 
 @pytest.fixture
-def engine(tmp_path: Path):
-    engine = open_engine(f"sqlite:///{tmp_path}/registry.db")
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def made_from_code(tmp_path: Path):
-    engine = open_engine(f"sqlite:///{tmp_path}/code.db")
+def made_from_code(new_url):
+    engine = open_engine(new_url())
     with writing(engine) as connection:
         metadata.create_all(connection)
     yield engine
@@ -67,19 +58,19 @@ def tables_now(engine: sa.Engine, *names: str) -> list[sa.Table]:
 
 
 def fill(engine: sa.Engine) -> None:
-    """One row in every table, written as the revisions' columns are, not as the code has them today."""
-    when, digest, empty = "2026-11-23T05:15:47.123456Z", "0" * 64, "{}"
+    """One row in every table, written as the columns are at revision 0002, not as the code has them today."""
+    when, digest = "2026-11-23T05:15:47.123456Z", "0" * 64
+    rows = {
+        "models": ["m", "naive", when],
+        "artifacts": [digest, 3, when, b"123"],
+        "versions": ["m", 1, digest, 3, when, None, "naive", "1", "skops", 1, digest, None, "converged", 1.5, *[{}] * 9],
+        "aliases": ["m", "production", 1],
+        "alias_stack": ["m", "production", 1, 1],
+        "events": [1, when, "me", "promote", "m", 1, "production", None, {}],
+    }
     with writing(engine) as connection:
-        for sql, row in (
-            ("models VALUES (?, 'naive', ?)", ("m", when)),
-            ("artifacts VALUES (?, 3, ?, x'010203')", (digest, when)),
-            (f"versions VALUES (?, 1, ?, 3, ?, NULL, 'naive', '1', 'skops', 1, ?, NULL, 'converged', 1.5{', ?' * 9})",
-             ("m", digest, when, digest, *[empty] * 9)),
-            ("aliases VALUES (?, 'production', 1)", ("m",)),
-            ("alias_stack VALUES (?, 'production', 1, 1)", ("m",)),
-            ("events VALUES (NULL, ?, 'me', 'promote', 'm', 1, 'production', NULL, '{}')", (when,)),
-        ):  # fmt: skip
-            connection.exec_driver_sql(f"INSERT INTO {sql}", row)
+        for table in tables_now(engine, *rows):
+            connection.execute(table.insert().values(rows[table.name]))
 
 
 def test_an_upgrade_from_nothing_equals_the_tables_in_code(engine, made_from_code):
@@ -123,11 +114,12 @@ def test_the_registry_reads_the_revision_that_alembic_wrote(engine):
 def test_a_revision_that_fails_leaves_nothing_of_it(engine):
     with writing(engine) as connection:
         connection.exec_driver_sql("CREATE TABLE events (of_another_program TEXT)")
-    with pytest.raises(sa.exc.OperationalError, match="already exists"):
+    with pytest.raises(sa.exc.DatabaseError, match="already exists"):
         command.upgrade(config_for(engine), "head")
     assert sa.inspect(engine).get_table_names() == ["events"]
 
 
+@pytest.mark.parametrize("new_url", ["sqlite"], indirect=True)
 def test_an_upgrade_that_breaks_a_reference_is_undone(engine):
     command.upgrade(config_for(engine), "0001")
     with engine.connect() as connection:
@@ -139,6 +131,7 @@ def test_an_upgrade_that_breaks_a_reference_is_undone(engine):
     assert current_revision(engine) == "0001"
 
 
+@pytest.mark.parametrize("new_url", ["sqlite"], indirect=True)
 def test_the_connection_that_was_used_checks_references_again(engine):
     with engine.connect() as connection:
         config = config_for(engine)
@@ -148,10 +141,10 @@ def test_the_connection_that_was_used_checks_references_again(engine):
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 10_000
 
 
-def test_the_database_can_be_named_by_its_url(tmp_path, engine):
+def test_the_database_can_be_named_by_its_url(engine):
     config = config_for(engine)
     del config.attributes["engine"]
-    config.set_main_option("sqlalchemy.url", f"sqlite:///{tmp_path}/registry.db")
+    config.set_main_option("sqlalchemy.url", engine.url.render_as_string(hide_password=False).replace("%", "%%"))
     command.upgrade(config, "head")
     assert current_revision(engine) is not None
 

@@ -38,8 +38,13 @@ def _connection() -> Iterator[sa.Connection]:
         yield given
         return
     engine: sa.Engine | None = context.config.attributes.get("engine")
-    with (engine or open_engine(_url())).connect() as connection:
-        yield connection
+    opened = engine or open_engine(_url())
+    try:
+        with opened.connect() as connection:
+            yield connection
+    finally:
+        if engine is None:
+            opened.dispose()
 
 
 def _url() -> str:
