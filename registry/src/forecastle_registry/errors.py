@@ -9,9 +9,12 @@ RegistryError
 ├── VersionArchived       the version may no longer go live
 ├── VersionInUse          an alias or another version needs it
 ├── AliasProtected        only an admin's key moves it
+├── AliasUnprotected      nothing protects it
 ├── GateClosed            the version is not what a protected alias asks for
 ├── KeyNotFound
 ├── KeyNameTaken          names are given once, so that the log stays readable
+├── KeyTermsRefused       no key can have this role, scope, expiry or limit
+├── LastAdminKey          without it nobody could make a key over HTTP
 ├── NothingToRollBackTo
 ├── StaleAlias            the alias moved since the caller looked
 ├── NotPlainData          what was given cannot be stored
@@ -136,8 +139,18 @@ class AliasProtected(RegistryError):
     code = "alias-protected"
 
     def __init__(self, model: str, alias: str) -> None:
+        super().__init__(f"{alias!r} of the model {model!r} is protected: only an admin moves it; ask one")
+        self.model, self.alias = model, alias
+
+
+class AliasUnprotected(RegistryError):
+    """There is no protection to be shown or taken away."""
+
+    code = "alias-not-protected"
+
+    def __init__(self, model: str, alias: str) -> None:
         super().__init__(
-            f"{alias!r} of the model {model!r} is protected: only an admin moves it; ask one to promote the version"
+            f"{alias!r} of the model {model!r} is not protected; `forecastle protect {model} --alias {alias}` protects it"
         )
         self.model, self.alias = model, alias
 
@@ -169,6 +182,25 @@ class KeyNameTaken(RegistryError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is a key {name!r} already, or there was; choose another name, so that the log stays readable")
+        self.name = name
+
+
+class KeyTermsRefused(RegistryError):
+    """A key was asked for with a role, a scope, an expiry or limits that no key can have."""
+
+    code = "key-terms-refused"
+
+
+class LastAdminKey(RegistryError):
+    """The key is the last one that is good, has the role admin, and no scope."""
+
+    code = "last-admin-key"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is the last admin's key without a scope: make another one first, or revoke it on the server itself"
+            f" (`forecastle keys revoke {name} --yes`)"
+        )
         self.name = name
 
 

@@ -36,6 +36,8 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (registry.AliasProtected, 403),
     (registry.KeyNotFound, 404),
     (registry.KeyNameTaken, 409),
+    (registry.KeyTermsRefused, 422),
+    (registry.LastAdminKey, 409),
     (registry.PluginMismatch, 409),
     (registry.NameRefused, 422),
     (registry.StaleAlias, 412),
