@@ -1,4 +1,4 @@
-"""Opens the database, and gives the only two ways into it: `reading` and `writing`.
+"""Opens the database, and gives the only ways into it: `reading`, `writing` and, for copies, `snapshot`.
 
 SQLite, as it is set here:
 - WAL: a forecast's read waits for no writer, and sees what was committed before it began.
@@ -68,6 +68,18 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     with _translated(), engine.begin() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+@contextmanager
+def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a connection that sees one moment, whatever is committed meanwhile. Raises `DatabaseUnusable`."""
+    with _translated(), engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("SELECT 1 FROM sqlite_schema").first()  # the moment is that of the first read
+        else:
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         yield connection
 
 

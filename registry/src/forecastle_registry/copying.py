@@ -1,0 +1,148 @@
+"""Copies a registry into another, empty database, of the same kind or not: all of it, or nothing.
+
+1. The target must be empty, and at the source's revision.
+2. Rows go table by table, those that others refer to first, in batches; artifacts one at a time, for one may have 256 MB.
+3. Times stay the text that they are: seals are made over it.
+4. What the target holds is counted before it is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from .engine import reading, writing
+from .errors import DatabaseBehind, DatabaseNotEmpty, DatabaseUnusable
+from .tables import UtcText, artifacts, metadata, versions
+
+BATCH = 200  # rows; a version's has some ten thousand bytes of JSON
+
+Progress = Callable[[int, int, str], None]
+"""Told how many rows are copied, of how many, and of which table."""
+
+Content = Callable[[str, bytes | None], bytes | None]
+"""From an artifact's digest and what the source's row holds, to what the target's row shall hold."""
+
+Finish = Callable[[sa.Connection], None]
+
+
+def copy_registry(
+    source: sa.Connection,
+    target: sa.Engine,
+    progress: Progress = lambda done, total, what: None,
+    *,
+    content: Content = lambda digest, found: found,
+    finish: Finish = lambda connection: None,
+) -> dict[str, int]:
+    """Copy every row of a `snapshot` into an empty database with the same tables; return the number of rows by table.
+
+    `content` is asked for each artifact that a version names. `finish` is called within the target's transaction, before
+    it is committed. Raises `DatabaseNotEmpty`, `DatabaseBehind` where the revisions differ, `DatabaseUnusable`, and what
+    `content` and `finish` raise: then the target is as it was.
+    """
+    counts = {table.name: _count(source, table) for table in metadata.sorted_tables}
+    with writing(target) as connection:
+        _check_revisions(source, connection)
+        _check_empty(connection)
+        _copy_tables(source, connection, counts, progress, content)
+        copied = {table.name: _count(connection, table) for table in metadata.sorted_tables}
+        if copied != counts:
+            raise DatabaseUnusable(f"the copy is not whole: {copied} rows of {counts}; it was undone, try again")
+        finish(connection)
+    return counts
+
+
+def check_empty(engine: sa.Engine) -> None:
+    """Refuse a database, of whatever revision, that holds anything of a registry. Raises `DatabaseNotEmpty`."""
+    with reading(engine) as connection:
+        _check_empty(connection)
+
+
+def _check_empty(connection: sa.Connection) -> None:
+    there = set(sa.inspect(connection).get_table_names())
+    counts = {table.name: _count(connection, table) for table in metadata.sorted_tables if table.name in there}
+    held = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    if held:
+        raise DatabaseNotEmpty(f"the database that would be filled is not empty (rows: {held}); give one that is")
+
+
+def _check_revisions(source: sa.Connection, target: sa.Connection) -> None:
+    found, expected = _revision(source), _revision(target)
+    if found != expected:
+        raise DatabaseBehind(found, expected)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _count(connection: sa.Connection, table: sa.Table) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+
+def _copy_tables(
+    source: sa.Connection, target: sa.Connection, counts: dict[str, int], progress: Progress, content: Content
+) -> None:
+    done, total = 0, sum(counts.values())
+    for table in metadata.sorted_tables:
+        progress(done, total, table.name)
+        batches = _artifacts(source, content) if table is artifacts else _rows(source, table)
+        for batch in batches:
+            _insert(target, table, batch)
+            done += len(batch)
+            progress(done, total, table.name)
+        _go_on_counting(target, table)
+
+
+def _rows(source: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
+    """Read a table in the order of its key, so that a version comes after its parent."""
+    query = sa.select(*map(_as_it_is, table.c)).order_by(*table.primary_key)
+    for batch in source.execute(query.execution_options(yield_per=BATCH)).mappings().partitions():
+        yield [dict(row) for row in batch]
+
+
+def _artifacts(source: sa.Connection, content: Content) -> Iterator[list[dict[str, Any]]]:
+    named = sa.exists().where(versions.c.artifact_digest == artifacts.c.digest).label("named")
+    columns = [_as_it_is(column) for column in artifacts.c if column is not artifacts.c.content]
+    for row in map(dict, source.execute(sa.select(*columns, named).order_by(artifacts.c.digest)).mappings().all()):
+        digest, is_named = row["digest"], row.pop("named")
+        found = source.execute(sa.select(artifacts.c.content).where(artifacts.c.digest == digest)).scalar()
+        yield [row | {"content": content(digest, found) if is_named else found}]
+
+
+def _as_it_is(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Read times and JSON as the text that is stored, also where a hand has left neither."""
+    if isinstance(column.type, UtcText):
+        return sa.type_coerce(column, sa.String).label(column.name)
+    return sa.cast(column, sa.Text).label(column.name) if isinstance(column.type, sa.JSON) else column
+
+
+def _insert(target: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    values = {column.name: _place(column, target.dialect.name) for column in table.c}
+    given = [{f"the_{name}": value for name, value in row.items()} for row in rows]
+    try:
+        target.execute(table.insert().values(values), given)
+    except (sa.exc.DataError, sa.exc.IntegrityError) as error:  # SQLite cares neither for lengths nor for types
+        raise DatabaseUnusable(f"the target does not take a row of {table.name}: {error.orig}") from error
+
+
+def _place(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:
+    """Return where a value goes, for a statement that writes what `_as_it_is` has read."""
+    is_text = isinstance(column.type, UtcText | sa.JSON)
+    place = sa.bindparam(f"the_{column.name}", type_=sa.Text() if is_text else column.type)
+    return sa.cast(place, column.type) if isinstance(column.type, sa.JSON) and dialect == "postgresql" else place
+
+
+def _go_on_counting(connection: sa.Connection, table: sa.Table) -> None:
+    """Let Postgres' own counter go on behind the highest number; SQLite's does so by itself."""
+    column = table.autoincrement_column
+    if column is None or connection.dialect.name != "postgresql":
+        return
+    highest = connection.execute(sa.select(sa.func.max(column))).scalar()
+    if highest is not None:
+        sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+        connection.execute(sa.select(sa.func.setval(sequence, highest)))
