@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from forecastle_registry.errors import ArtifactRefused, NotPlainData
-from forecastle_registry.skops_format import MAX_DEPTH, MAX_SCHEMA_BYTES, SCHEMA, read, write
+from forecastle_registry.skops_format import MAX_DEPTH, read, write
+from forecastle_registry.skops_zip import MAX_SCHEMA_BYTES, SCHEMA
 
 CAP = 2**24
 DTYPES = ["<f8", "<f4", ">f8", "<i8", "|u1", "|b1", "<c16", "<U3", "|S2", "<M8[ns]", "<m8[s]"]

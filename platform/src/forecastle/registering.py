@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from forecastle_registry.actors import Actor
 from forecastle_registry.artifacts import digest_of
-from forecastle_registry.serializers import SERIALIZERS, dumps, loads, state_digest
+from forecastle_registry.serializers import SERIALIZERS, dumps, identity_of, loads
 from forecastle_registry.signing import signing_key
 from forecastle_registry.versions import NewVersion, Registered, register_version
 from forecastle_sdk import Forecaster
@@ -89,7 +89,7 @@ def _serialized(settings: Settings, installed: InstalledPlugin, draft: Draft) ->
         serializer=draft.serializer,
         artifact=artifact,
         state_format=plugin.state_format,
-        state_digest=state_digest(state, signature),
+        state_digest=identity_of(state, signature, artifact),
         signature=signature,
         parameters=dict(draft.parameters),
         estimates=list(draft.estimates),

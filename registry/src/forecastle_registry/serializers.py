@@ -1,7 +1,8 @@
 """Turns a state into an artifact's bytes and back: the only way in and out, for both serializers.
 
-Reading goes: size → digest → (pickle: signature) → parse. Nothing falls back to another loader. What is trusted beyond plain
-data is the caller's to say, from the plugin's code; nothing in the bytes or in a row can widen it.
+Reading goes: size → digest → (pickle: signature) → parse → is it the state that was registered? Nothing falls back to another
+loader. What is trusted beyond plain data is the caller's to say, from the plugin's code; nothing in the bytes or in a row can
+widen it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import skops_format
-from .artifacts import MAX_ARTIFACT_BYTES, check_digest, check_size
+from .artifacts import MAX_ARTIFACT_BYTES, check_digest, check_size, digest_of
 from .canonical import state_digest
-from .errors import ArtifactRefused
+from .errors import ArtifactRefused, NotPlainData
+from .skops_zip import check_declared, shown
 
-__all__ = ["SERIALIZERS", "dumps", "loads", "state_digest"]
+__all__ = ["SERIALIZERS", "check_identity", "dumps", "identity_of", "loads"]
 
 _PICKLE_MAGIC = b"forecastle pickle 1\n"
 _MAC_BYTES = hashlib.sha256().digest_size
@@ -67,6 +69,39 @@ def loads(
         raise
 
 
+def identity_of(state: Any, signature: dict[str, Any], data: bytes, *, max_bytes: int | None = None) -> str:
+    """Return what a version stores as `state_digest`: that of its state and signature, whatever wrote the bytes.
+
+    A state of a plugin's own types has no canonical form: there the bytes themselves stand for it.
+    """
+    try:
+        return state_digest(state, signature, max_bytes=max_bytes)
+    except NotPlainData:
+        return state_digest({"artifact": digest_of(data)}, signature)
+
+
+def check_identity(
+    state: Any, signature: dict[str, Any], data: bytes, expected: str, *, max_bytes: int = MAX_ARTIFACT_BYTES
+) -> None:
+    """Refuse a state that is not the one registered under `expected`: another model's artifact in this version's row.
+
+    Raises `ArtifactRefused`.
+    """
+    try:
+        found = identity_of(state, signature, data, max_bytes=max_bytes)
+    except ArtifactRefused as refusal:
+        refusal.digest = digest_of(data)
+        raise
+    except RecursionError as error:
+        raise ArtifactRefused("the artifact holds values nested too deep, or within themselves", digest_of(data)) from error
+    if not hmac.compare_digest(found.encode(), expected.encode()):
+        raise ArtifactRefused(
+            f"the artifact and the signature are not those that this version was registered with (state digest {found[:12]}…, "
+            f"not {shown(expected)[:12]}…): its row was changed; restore it from a backup, or train again",
+            digest_of(data),
+        )
+
+
 def _write_skops(state: Any, trust: _Trust) -> bytes:
     if not trust.types:
         return skops_format.write(state)
@@ -80,12 +115,12 @@ def _write_skops(state: Any, trust: _Trust) -> bytes:
 def _read_skops(data: bytes, trust: _Trust, max_bytes: int) -> Any:
     if not trust.types:
         return skops_format.read(data, max_bytes)
-    skops_format.check_declared(data, max_bytes)
+    check_declared(data, max_bytes)
     library = _skops()
     try:
         return library.loads(data, trusted=list(trust.types))
     except Exception as error:  # the plugin's own types run here
-        raise ArtifactRefused(f"skops refuses the artifact ({error})") from error
+        raise ArtifactRefused(f"skops refuses the artifact ({shown(str(error))})") from error
 
 
 def _write_pickle(state: Any, trust: _Trust) -> bytes:
@@ -103,7 +138,7 @@ def _read_pickle(data: bytes, trust: _Trust, max_bytes: int) -> Any:
     try:
         return pickle.loads(payload)  # noqa: S301 - signed by this installation, as was checked above
     except Exception as error:  # whatever the plugin's classes raise
-        raise ArtifactRefused(f"this pickle does not load with what is installed ({error}): train the model again") from error
+        raise ArtifactRefused(f"this pickle does not load with what is installed ({shown(str(error))}): train again") from error
 
 
 def _pickle_key(trust: _Trust) -> bytes:

@@ -1,0 +1,157 @@
+"""The zip around a skops file: packed the same on every machine, and unpacked only after its whole layout was checked.
+
+A directory can lie: about sizes, about where members stand, about how many there are. So, before a byte is decompressed:
+size of the directory → one member behind the other from the first byte to the directory, no gap, no overlap → names → sizes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from typing import NoReturn
+
+from .errors import ArtifactRefused
+
+SCHEMA = "schema.json"
+MAX_MEMBERS = 4096
+MAX_SCHEMA_BYTES = 8 * 2**20
+
+# What the standard library's readers of zip files, of JSON and of numbers raise.
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+    NotImplementedError,
+)
+
+_SHOWN = 300  # characters of what was found: a name can be as long as the file
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: equal states give equal bytes
+_UTF8_NAME = 0x800
+_PLAIN = re.compile(r"[0-9]{1,20}\.npy")  # what a state of plain data has beside its schema
+_DECLARED = re.compile(r"[0-9a-f-]{1,36}\.(npy|npz|bin)")  # what skops itself writes: by an object's id, or by a UUID
+
+_LOCAL = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
+_END = struct.Struct("<4sHHHHLLH")  # signature, disks (2), entries (2), size and place of the directory, length of a comment
+_ENTRY_BYTES = 46 + 64  # of the directory for one member: its fields, and a name, which is an id and an ending
+_ZIP64_LOCATOR = b"PK\x06\x07"
+_ZIP64_LOCATOR_BYTES = 20
+
+
+def packed(members: dict[str, bytes]) -> bytes:
+    """Return members as the bytes of a zip; equal members give equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.create_system = 3  # as on Unix, wherever this runs
+            info.external_attr = 0o600 << 16
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED, 9)
+    return buffer.getvalue()
+
+
+def unpacked(data: bytes, max_bytes: int) -> dict[str, bytes]:
+    """Return the members by name, at most `max_bytes` of them. Raises `ArtifactRefused`, or one of `BROKEN`."""
+    with _opened(data) as archive:
+        infos = archive.infolist()
+        _check_directory(data, infos, archive.start_dir, max_bytes, _PLAIN)
+        return {info.filename: _content(archive, info) for info in infos}
+
+
+def check_declared(data: bytes, max_bytes: int) -> None:
+    """Check a zip's layout, names and sizes for a file that skops itself is to read. Raises `ArtifactRefused`."""
+    try:
+        with _opened(data) as archive:
+            infos = archive.infolist()
+            _check_directory(data, infos, archive.start_dir, max_bytes, _DECLARED)
+            nested = sum(_nested_size(archive, info) for info in infos if info.filename.endswith(".npz"))
+    except BROKEN as error:
+        raise not_readable(error) from error
+    if nested > max_bytes:
+        refuse(f"sparse arrays of more than the {max_bytes:,} bytes that are allowed")
+
+
+def not_readable(error: BaseException) -> ArtifactRefused:
+    """Return the refusal of bytes that a reader of the standard library could make nothing of."""
+    return ArtifactRefused(f"the artifact is no readable skops file ({shown(str(error))})")
+
+
+def refuse(found: str) -> NoReturn:
+    """Raise `ArtifactRefused` that says what the artifact holds."""
+    raise ArtifactRefused(f"the artifact holds {shown(found)}")
+
+
+def shown(text: str) -> str:
+    """Return text from an artifact as it can be logged and stored anywhere: short, and of printable characters."""
+    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _opened(data: bytes) -> zipfile.ZipFile:
+    """Read the directory, once its own size is known to be bounded: each entry becomes an object ten times as large."""
+    end = len(data) - _END.size
+    if not data.startswith(b"PK\x03\x04") or data[end : end + 4] != b"PK\x05\x06":
+        refuse("bytes before or after its zip file, or none")
+    _, disk, first_disk, here, entries, size, place, comment = _END.unpack_from(data, end)
+    if data[end - _ZIP64_LOCATOR_BYTES :].startswith(_ZIP64_LOCATOR) or disk or first_disk or comment or here != entries:
+        refuse("a zip file of another kind: in parts, with a comment, or for sizes above 4 GB")
+    if entries > MAX_MEMBERS or size > MAX_MEMBERS * _ENTRY_BYTES:
+        refuse(f"more than {MAX_MEMBERS:,} members")
+    if place + size != end:
+        refuse("a directory that is not where it should be")
+    return zipfile.ZipFile(io.BytesIO(data))
+
+
+def _check_directory(data: bytes, infos: list[zipfile.ZipInfo], start: int, max_bytes: int, allowed: re.Pattern[str]) -> None:
+    names = [info.filename for info in infos]
+    if len(set(names)) != len(names) or SCHEMA not in names:
+        refuse(f"doubled members, or no {SCHEMA}")
+    if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > max_bytes:
+        refuse(f"more than {MAX_MEMBERS:,} members, or than the {max_bytes:,} bytes that are allowed")
+    for info in infos:
+        _check_member(info, allowed)
+    _check_layout(data, infos, start)
+
+
+def _check_member(info: zipfile.ZipInfo, allowed: re.Pattern[str]) -> None:
+    if info.filename != SCHEMA and not allowed.fullmatch(info.filename):
+        refuse(f"a member with the name {info.filename!r}")
+    if info.filename == SCHEMA and info.file_size > MAX_SCHEMA_BYTES:
+        refuse(f"a schema of more than {MAX_SCHEMA_BYTES:,} bytes")
+    if info.flag_bits & ~_UTF8_NAME or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        refuse("members that are encrypted, or packed in an unusual way")
+
+
+def _check_layout(data: bytes, infos: list[zipfile.ZipInfo], start: int) -> None:
+    """Refuse members that overlap (a small file could unpack to a huge one), and bytes that belong to none."""
+    place = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset != place:
+            refuse("members that overlap, or bytes between them")
+        signature, name, extra = _LOCAL.unpack_from(data, place)
+        if signature != b"PK\x03\x04":
+            refuse("a member without a beginning")
+        place += _LOCAL.size + name + extra + info.compress_size
+    if place != start:
+        refuse("members that overlap, or bytes between them")
+
+
+def _nested_size(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    """Return the size that a member, itself a zip, declares to have when it is unpacked."""
+    with _opened(_content(archive, info)) as inner:
+        return sum(each.file_size for each in inner.infolist())
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with archive.open(info) as member:
+        content = member.read(info.file_size + 1)
+    if len(content) != info.file_size:
+        refuse("a member of another size than it declares")
+    return content
