@@ -29,6 +29,7 @@ from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue, train_nai
 from tests.problems import problem_of
 
 ADDRESS = "/models/sales/forecast"
+PINNED = "/models/sales/versions/1/forecast"
 ASKED = {"exog": EXOG_OF_THREE}
 
 
@@ -113,16 +114,18 @@ def test_the_cache_keeps_the_versions_used_last_and_no_more(
 
 
 def test_a_version_that_does_not_reproduce_its_golden_forecast_is_not_served(
-    registered_model: Registered, client: FlaskClient, engine: Engine
+    registered_model: Registered, client: FlaskClient, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     golden = registered_model.version.golden
     golden["mean"][0][0] *= 1 + 1e-6
     change(engine, golden=golden)
     for _ in range(2):  # a refusal is not kept as if it were an answer
-        document = problem_of(client.post(ADDRESS, json=ASKED), 503, "golden-mismatch")
+        document = problem_of(client.post(PINNED, json=ASKED), 503, "golden-mismatch")
         assert "not served" in document["detail"]
     golden["mean"][0][0] /= 1 + 1e-6
     change(engine, golden=golden)
+    problem_of(client.post(PINNED, json=ASKED), 503, "golden-mismatch")  # for a moment it is not tried again
+    monkeypatch.setattr("forecastle.serving.failures.RETRY_AFTER", 0.0)
     assert client.post(ADDRESS, json=ASKED).status_code == 200
 
 
@@ -141,14 +144,14 @@ def test_bytes_that_are_not_those_that_were_stored_are_not_read(
     with writing(engine) as connection:
         content = connection.execute(sa.select(artifacts.c.content)).scalar_one()
         connection.execute(artifacts.update().values(content=content[:-1] + b"\1"))
-    problem_of(client.post(ADDRESS, json=ASKED), 503, "artifact-corrupt")
+    problem_of(client.post(PINNED, json=ASKED), 503, "artifact-corrupt")
 
 
 def test_an_artifact_that_is_gone_is_503(registered_model: Registered, client: FlaskClient, home: Path) -> None:
     with sqlite3.connect(home / "forecastle.db") as connection:  # foreign keys are off here: as a bad restore leaves it
         connection.execute("DELETE FROM artifacts")
     connection.close()
-    problem_of(client.post(ADDRESS, json=ASKED), 503, "artifact-missing")
+    problem_of(client.post(PINNED, json=ASKED), 503, "artifact-missing")
     assert client.get("/models/sales/versions/1").status_code == 200
 
 
@@ -182,7 +185,7 @@ def test_a_signed_pickle_is_served_where_pickle_is_on(
 
 
 def test_a_pickle_is_refused_where_pickle_is_off(pickled: Registered, client: FlaskClient) -> None:
-    document = problem_of(client.post(ADDRESS, json=ASKED), 503, "artifact-refused")
+    document = problem_of(client.post(PINNED, json=ASKED), 503, "artifact-refused")
     assert "switched off" in document["detail"]
     problem_of(client.post("/admin/models/sales/promote", json={"version": 1}), 409, "target-refused")
 
@@ -192,7 +195,7 @@ def test_a_pickle_that_another_installation_signed_is_refused(
 ) -> None:
     with_pickle.signing_key_file.write_bytes(b"another installation's key, long enough")
     client = serve(with_pickle).test_client()
-    document = problem_of(client.post(ADDRESS, json=ASKED), 503, "artifact-refused")
+    document = problem_of(client.post(PINNED, json=ASKED), 503, "artifact-refused")
     assert "not signed by this installation" in document["detail"]
     problem_of(client.post("/admin/models/sales/promote", json={"version": 1}), 409, "target-refused")
 
@@ -212,9 +215,9 @@ def test_a_row_that_was_changed_from_skops_to_pickle_runs_nothing(
 ) -> None:
     evidence = tmp_path / "unpickled"
     replace_artifact(engine, pickle.dumps(Proof(evidence)), serializer="pickle")
-    problem_of(serve(with_pickle).test_client().post(ADDRESS, json=ASKED), 503, "artifact-refused")
+    problem_of(serve(with_pickle).test_client().post(PINNED, json=ASKED), 503, "artifact-refused")
     replace_artifact(engine, b"forecastle pickle 1\n" + bytes(32) + pickle.dumps(Proof(evidence)))
-    problem_of(serve(with_pickle).test_client().post(ADDRESS, json=ASKED), 503, "artifact-refused")
+    problem_of(serve(with_pickle).test_client().post(PINNED, json=ASKED), 503, "artifact-refused")
     assert not evidence.exists()
     pickle.loads(pickle.dumps(Proof(evidence)))
     assert evidence.exists()  # so that it would have been seen
@@ -224,19 +227,19 @@ def test_a_row_that_was_changed_from_pickle_to_skops_is_refused(
     pickled: Registered, engine: Engine, serve: Callable[..., flask.Flask], with_pickle: Settings
 ) -> None:
     change(engine, serializer="skops")
-    problem_of(serve(with_pickle).test_client().post(ADDRESS, json=ASKED), 503, "artifact-refused")
+    problem_of(serve(with_pickle).test_client().post(PINNED, json=ASKED), 503, "artifact-refused")
 
 
 def test_a_serializer_that_does_not_exist_is_refused(registered_model: Registered, engine: Engine, client: FlaskClient) -> None:
     change(engine, serializer="joblib")
-    problem_of(client.post(ADDRESS, json=ASKED), 503, "artifact-refused")
+    problem_of(client.post(PINNED, json=ASKED), 503, "artifact-refused")
 
 
 def test_a_state_of_a_format_that_the_plugin_does_not_read_is_503(
     registered_model: Registered, engine: Engine, client: FlaskClient
 ) -> None:
     change(engine, state_format=99)
-    document = problem_of(client.post(ADDRESS, json=ASKED), 503, "state-invalid")
+    document = problem_of(client.post(PINNED, json=ASKED), 503, "state-invalid")
     assert "99" in document["detail"]
     problem_of(client.post("/admin/models/sales/promote", json={"version": 1}), 409, "target-refused")
 

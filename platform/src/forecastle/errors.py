@@ -7,7 +7,9 @@ PlatformError
 ├── PluginUnavailable     the plugin of a model is gone, or is not usable
 ├── TargetRefused         a version that must not go live
 ├── GoldenMismatch        a loaded version does not reproduce its golden forecast
+├── NothingReproduces     no version on an alias's stack can be served
 ├── NotAcceptable         no answer can be had in the form that was asked for
+├── BackupRefused         a file is no backup that can be restored here, or one that would be overwritten
 ├── UnreadableTable       an uploaded file is no table that can be read
 ├── KeyRefused            a key is needed, or the one that was given is not valid
 └── AccessRefused         a foreign Host or Origin, an address that is not open, or a role too small
@@ -63,6 +65,16 @@ class GoldenMismatch(PlatformError):
     code = "golden-mismatch"
 
 
+class NothingReproduces(PlatformError):
+    """Neither what is live nor what it would roll back to can be loaded; `cause` is the live version's own error."""
+
+    code = "no-version-reproduces"
+
+    def __init__(self, message: str, cause: Exception) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 class TargetRefused(PlatformError):
     """A version must not go live: it cannot be loaded, or does not reproduce its golden forecast."""
 
@@ -79,6 +91,12 @@ class UnreadableTable(PlatformError):
     """A file is empty, binary, without a header, or of a kind that is not read here."""
 
     code = "file-unreadable"
+
+
+class BackupRefused(PlatformError):
+    """A file is not a backup, is damaged or of a later release, or is there already; nothing was changed."""
+
+    code = "backup-refused"
 
 
 class KeyRefused(PlatformError):

@@ -68,13 +68,16 @@ def observe(
 ) -> Registered:
     """Append rows to the live version's state and register the child; `read` turns the signature into `Observations`.
 
-    Raises `CapabilityError`, `ObservationsError`, `ExogError`, and what choosing and registering raise.
+    Where the live version does not load, its error is raised: no other takes its place. Raises `CapabilityError`,
+    `ObservationsError`, `ExogError`, and what choosing and registering raise.
     """
     parent = forecasting.choose(model)
+    if parent.instead_of is not None:  # rows are never appended to another version than the one that is live
+        raise parent.instead_of.error
     installed = catalogue.get(parent.version.plugin)
     _require_append(installed)
     rows = read(parent.signature)
-    forecaster = _appended(parent.forecaster, parent.signature, rows)
+    forecaster = append_rows(parent.forecaster, parent.signature, rows)
     draft = _child(parent.version, forecaster, rows)
     return register(engine, settings, installed, draft, promote=promote, actor=actor)
 
@@ -85,7 +88,8 @@ def _require_append(installed: InstalledPlugin) -> None:
         raise CapabilityError(f"the plugin {installed.name!r} takes no new observations without a refit; train a new version")
 
 
-def _appended(forecaster: Forecaster, signature: Signature, rows: Observations) -> Forecaster:
+def append_rows(forecaster: Forecaster, signature: Signature, rows: Observations) -> Forecaster:
+    """Return a forecaster that has also seen new rows. Raises `ObservationsError`, `ExogError`, or `InputError` for wrong times."""
     endog = _endog_array(signature, rows.endog)
     _check_index(signature, rows.index, len(endog))
     if rows.exog and not signature.exog:

@@ -1,36 +1,51 @@
-"""Loads a version for serving: bytes, digest, strict reader, plugin, golden forecast; kept in a bounded cache."""
+"""Loads a version for serving: bytes, digest, strict reader, identity, plugin, golden forecast; kept in a bounded cache.
+
+What is live and does not load is told to the log, and the newest version below it on the alias's stack that loads answers.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Engine
 
-from forecastle_registry.serializers import loads
+from forecastle_registry.aliases import Live
+from forecastle_registry.serializers import check_identity, loads
 from forecastle_registry.signing import signing_key
+from forecastle_registry.stacks import stacked_versions
 from forecastle_registry.stores import ArtifactStore
 from forecastle_registry.versions import Version, get_version
-from forecastle_sdk import Forecaster, Signature
+from forecastle_sdk import Forecaster, Notice, Plugin, Signature
+from forecastle_sdk.errors import ForecastleError, StateError
 
 from ..database import open_artifacts
+from ..errors import NothingReproduces
 from ..golden import check_golden
 from ..plugins import Catalogue
 from ..settings import Settings
+from .failures import UNLOADABLE, Failure, Failures, Key, write_event
+
+FALLBACK = "golden-fallback"
+NAMED = 3  # of the versions that failed, in a message
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """A version that is ready to forecast, with what every answer repeats about it."""
+    """A version that is ready to forecast, with what every answer repeats about it.
+
+    `instead_of` says which live version does not load here, where this one answers in its place.
+    """
 
     version: Version
     forecaster: Forecaster
     signature: Signature
     notices: tuple[dict[str, Any], ...]
     max_horizon: int
+    instead_of: Failure | None = None
 
 
 class VersionCache:
@@ -38,11 +53,11 @@ class VersionCache:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._loaded: OrderedDict[tuple[str, int, str], LoadedVersion] = OrderedDict()
+        self._loaded: OrderedDict[Key, LoadedVersion] = OrderedDict()
         self._lock = threading.Lock()
-        self._loading: dict[tuple[str, int, str], threading.Lock] = {}
+        self._loading: dict[Key, threading.Lock] = {}
 
-    def get(self, key: tuple[str, int, str], load: Callable[[], LoadedVersion]) -> LoadedVersion:
+    def get(self, key: Key, load: Callable[[], LoadedVersion]) -> LoadedVersion:
         """Return the version under `key`; `load` makes it where it is not there. What `load` raises is not kept."""
         with self._lock:
             if (found := self._loaded.get(key)) is not None:
@@ -61,7 +76,7 @@ class VersionCache:
                     self._loading.pop(key, None)
         return loaded
 
-    def _keep(self, key: tuple[str, int, str], loaded: LoadedVersion) -> None:
+    def _keep(self, key: Key, loaded: LoadedVersion) -> None:
         with self._lock:
             self._loaded[key] = loaded
             while len(self._loaded) > self._size:
@@ -75,21 +90,79 @@ class Loader:
         self._engine, self._catalogue, self._settings = engine, catalogue, settings
         self._store = open_artifacts(settings, engine)
         self._cache = VersionCache(settings.cache)
+        self.failures = Failures()
 
     def load(self, model: str, number: int, digest: str) -> LoadedVersion:
         """Return a version from the cache, or load it. Raises what `load_version` raises."""
-        return self._cache.get((model, number, digest), lambda: self._load(get_version(self._engine, model, number)))
+        return self._kept((model, number, digest), lambda: self._load(get_version(self._engine, model, number)))
 
     def load_version(self, version: Version) -> LoadedVersion:
         """Return a version whose row is at hand.
 
-        Raises `PluginUnavailable`, `GoldenMismatch`, or an `ArtifactError` of the registry.
+        Raises `PluginUnavailable`, `GoldenMismatch`, `StateError`, or an `ArtifactError` of the registry.
         """
-        return self._cache.get((version.model, version.number, version.artifact_digest), lambda: self._load(version))
+        return self._kept((version.model, version.number, version.artifact_digest), lambda: self._load(version))
+
+    def load_live(self, live: Live) -> LoadedVersion:
+        """Return what an alias points at; where that does not load, the newest version below it on the stack that does.
+
+        Raises `NothingReproduces` where none does, and `PluginUnavailable`.
+        """
+        try:
+            return self.load(live.model, live.version_number, live.artifact_digest)
+        except UNLOADABLE as error:
+            return self._fall_back(live, error)
 
     def prove(self, version: Version) -> None:
         """Load a version from its bytes, cached or not, and compare its golden forecast. Raises as `load_version`."""
-        self._load(version)
+        key = (version.model, version.number, version.artifact_digest)
+        try:
+            self._attempt(key, lambda: self._load(version))
+        except UNLOADABLE:
+            self._tell(key)
+            raise
+
+    def _kept(self, key: Key, load: Callable[[], LoadedVersion]) -> LoadedVersion:
+        """Return a version from the cache, or load it; what failed a moment ago fails again without a look."""
+
+        def attempt() -> LoadedVersion:
+            if (failure := self.failures.recent(key)) is not None:
+                raise failure.error.with_traceback(None)
+            return self._attempt(key, load)
+
+        try:
+            return self._cache.get(key, attempt)
+        except UNLOADABLE:
+            self._tell(key)  # not where others wait for the same version: a locked database takes its time
+            raise
+
+    def _attempt(self, key: Key, load: Callable[[], LoadedVersion]) -> LoadedVersion:
+        try:
+            loaded = load()
+        except UNLOADABLE as error:
+            self.failures.add(Failure(*key, error))
+            raise
+        self.failures.remove(key)
+        return loaded
+
+    def _tell(self, key: Key) -> None:
+        failure = self.failures.take_untold(key)
+        if failure is not None and not write_event(self._engine, failure):
+            self.failures.untell(failure)
+
+    def _fall_back(self, live: Live, error: Exception) -> LoadedVersion:
+        """Walk down the stack as it is now: the alias may have moved since its top failed to load."""
+        failed: list[Failure] = []
+        for each in stacked_versions(self._engine, live.model, live.alias):
+            try:
+                loaded = self.load(each.model, each.version_number, each.artifact_digest)
+            except UNLOADABLE as refusal:
+                failed.append(Failure(each.model, each.version_number, each.artifact_digest, refusal))
+            else:
+                return _in_place_of(loaded, failed[0], live.alias) if failed else loaded
+        if not failed:  # nothing is live any more
+            raise error
+        raise NothingReproduces(_nothing_left(live, failed), failed[0].error)
 
     def _load(self, version: Version) -> LoadedVersion:
         forecaster = restore(self._store, self._catalogue, self._settings, version)
@@ -100,7 +173,10 @@ class Loader:
 
 
 def restore(store: ArtifactStore, catalogue: Catalogue, settings: Settings, version: Version) -> Forecaster:
-    """Rebuild a version's forecaster from its artifact: digest before parse, and only what the plugin's code trusts."""
+    """Rebuild a version's forecaster from its artifact: digest before parse, and only what the plugin's code trusts.
+
+    Raises `PluginUnavailable`, an `ArtifactError` of the registry, or `StateError` for whatever the plugin makes of the state.
+    """
     plugin = catalogue.serving(version.plugin)
     content = store.get(version.artifact_digest, max_bytes=settings.max_artifact)
     pickled = version.serializer == "pickle"
@@ -113,4 +189,32 @@ def restore(store: ArtifactStore, catalogue: Catalogue, settings: Settings, vers
         trusted_types=plugin.trusted_types,
         max_bytes=settings.max_artifact,
     )
-    return plugin.restore(state, version.state_format)
+    check_identity(state, version.signature, content, version.state_digest, max_bytes=settings.max_artifact)
+    return _restored(plugin, state, version.state_format)
+
+
+def _restored(plugin: Plugin, state: Any, state_format: int) -> Forecaster:
+    try:
+        return plugin.restore(state, state_format)
+    except StateError:
+        raise
+    except ForecastleError as error:
+        raise StateError(error.message) from error
+    except Exception as error:  # the plugin border
+        message = f"the plugin {plugin.name!r} cannot restore this state ({type(error).__name__}: {error}); tell its author"
+        raise StateError(message) from error
+
+
+def _in_place_of(loaded: LoadedVersion, failure: Failure, alias: str) -> LoadedVersion:
+    text = (
+        f"version {failure.version}, live as {alias!r}, is not served here ({failure.code}): {failure.message}; "
+        f"version {loaded.version.number} answers in its place"
+    )
+    notices = (*loaded.notices, Notice(FALLBACK, text).to_json())
+    return replace(loaded, notices=notices, instead_of=failure)
+
+
+def _nothing_left(live: Live, failed: Sequence[Failure]) -> str:
+    told = "; ".join(f"version {failure.version}: {failure.message}" for failure in failed[:NAMED])
+    more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+    return f"no version on the stack of {live.alias!r} of the model {live.model!r} can be served: {told}{more}"
