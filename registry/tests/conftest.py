@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from forecastle_registry.engine import open_engine, writing
 from forecastle_registry.tables import metadata
 from forecastle_registry.versions import NewVersion
+from registry.tests.buckets import running_moto
 from registry.tests.postgres import Postgres, running_postgres
 
 KEY = b"the installation's key of the tests"
@@ -67,3 +68,10 @@ def training() -> Callable[..., NewVersion]:
         return NewVersion(**values | changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 server, one for all tests of this process."""
+    with running_moto() as address:
+        yield address

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from .actors import LOCAL, Actor
 from .aliases import PRODUCTION, push_version
-from .artifacts import MAX_ARTIFACT_BYTES, check_size, digest_of, store_artifact
+from .artifacts import MAX_ARTIFACT_BYTES, check_size, claim_artifact, digest_of, hold_artifact, store_artifact
 from .engine import reading, writing
 from .errors import ModelNotFound, PluginMismatch, VersionNotFound
 from .events import log_event
@@ -128,6 +128,7 @@ def register_version(
     digest, size = digest_of(new.artifact), len(new.artifact)
     elsewhere = store is not None and not isinstance(store, DatabaseStore)
     if store is not None and elsewhere:
+        claim_artifact(engine, digest, size)
         store.put(digest, new.artifact)
     with writing(engine) as connection:
         version = _insert(connection, training, digest, size, None if elsewhere else new.artifact)
@@ -210,7 +211,10 @@ def _insert(connection: sa.Connection, training: dict[str, Any], digest: str, si
     if parent is not None and not 0 < parent <= latest:
         raise VersionNotFound(model, parent)
     version = Version(**training, number=latest + 1, artifact_digest=digest, artifact_size=size, created_at=datetime.now(UTC))
-    store_artifact(connection, digest, size, content)
+    if content is None:
+        hold_artifact(connection, digest)
+    else:
+        store_artifact(connection, digest, size, content)
     connection.execute(versions.insert(), asdict(version))
     connection.execute(models.update().where(models.c.name == model).values(last_number=version.number))
     return version

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import sqlalchemy as sa
 
-from ..artifacts import MAX_ARTIFACT_BYTES, REMEDY, check_digest, check_size, store_artifact
+from ..artifacts import MAX_ARTIFACT_BYTES, REMEDY, check_digest, check_is_digest, check_size, store_artifact
 from ..engine import reading, writing
 from ..errors import ArtifactMissing
 from ..tables import artifacts
@@ -23,20 +24,23 @@ class DatabaseStore:
 
     def put(self, digest: str, content: bytes) -> None:
         """Keep bytes."""
+        check_is_digest(digest)
         with writing(self._engine) as connection:
             store_artifact(connection, digest, len(content), content)
 
     def get(self, digest: str, *, max_bytes: int = MAX_ARTIFACT_BYTES) -> bytes:
         """Return bytes, verified."""
+        check_is_digest(digest)
         this = artifacts.c.digest == digest
         with reading(self._engine) as connection:
-            size = connection.execute(sa.select(sa.func.length(artifacts.c.content)).where(this)).scalar()
-            if size is None:
-                raise ArtifactMissing(f"the artifact {digest[:12]}… is not stored in the database: {REMEDY}", digest)
-            check_size(size, digest, max_bytes)
-            content = bytes(connection.execute(sa.select(artifacts.c.content).where(this)).scalar_one())
-        check_digest(content, digest)
-        return content
+            found = connection.execute(sa.select(sa.func.length(artifacts.c.content)).where(this)).first()
+            if found is not None and found[0] is not None:
+                check_size(found[0], digest, max_bytes)
+            content = connection.execute(sa.select(artifacts.c.content).where(this)).scalar()
+        if content is None:
+            raise _missing(digest, known=found is not None)
+        check_digest(bytes(content), digest)
+        return bytes(content)
 
     def stored(self) -> Iterator[StoredArtifact]:
         """Go through everything that is kept."""
@@ -48,5 +52,20 @@ class DatabaseStore:
 
     def delete(self, digest: str) -> None:
         """Forget the bytes; the row that versions refer to stays."""
+        check_is_digest(digest)
         with writing(self._engine) as connection:
             connection.execute(artifacts.update().where(artifacts.c.digest == digest).values(content=None))
+
+    def sweep(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Find nothing: the database undoes what was interrupted."""
+        return 0
+
+
+def _missing(digest: str, *, known: bool) -> ArtifactMissing:
+    if not known:
+        return ArtifactMissing(f"the artifact {digest[:12]}… is not stored in the database: {REMEDY}", digest)
+    return ArtifactMissing(
+        f"FORECASTLE_ARTIFACTS says database, and the artifact {digest[:12]}… was put elsewhere: name that store, or fetch the"
+        " artifact with `forecastle artifacts copy --from URL --to database`",
+        digest,
+    )
