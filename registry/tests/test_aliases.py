@@ -1,5 +1,7 @@
 """An alias moves as the truth table says, and as a plain list would."""
 
+import re
+from contextlib import contextmanager
 from itertools import count
 
 import pytest
@@ -192,16 +194,30 @@ def test_an_etag_for_an_alias_that_points_at_nothing_is_stale(engine, model):
         assert caught.value.current is None
 
 
-def test_the_read_of_a_forecast_is_one_statement(engine, model):
-    promote_version(engine, model, 1)
+@contextmanager
+def traced(engine, folder):
+    """Give what the driver sends to the database, each statement a text; for Postgres, from libpq's trace of its protocol."""
     statements = []
+    raw = engine.raw_connection()
+    driver = raw.driver_connection
+    raw.close()
     if engine.dialect.name == "sqlite":
-        raw = engine.raw_connection()
-        raw.driver_connection.set_trace_callback(statements.append)
-        raw.close()
+        driver.set_trace_callback(statements.append)
+        yield statements
+        driver.set_trace_callback(None)
     else:
-        sa.event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
-    live_version(engine, model, "production")
+        with (folder / "trace").open("w+") as file:
+            driver.pgconn.trace(file.fileno())
+            yield statements
+            driver.pgconn.untrace()
+            file.seek(0)
+            statements += re.findall(r'\tF\t\d+\t(?:Parse|Query)\t(?: "")? "([^"]*)"', file.read())
+
+
+def test_the_read_of_a_forecast_is_one_statement(engine, model, tmp_path):
+    promote_version(engine, model, 1)
+    with traced(engine, tmp_path) as statements:
+        live_version(engine, model, "production")
     assert len(statements) == 1, statements
     assert statements[0].startswith("SELECT")
 

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from .errors import DatabaseBehind, DatabaseUnusable
 from .mounts import is_network, read_mounts, type_of_file_system
+from .postgres import BEGINNING, open_postgres
 
 BUSY_SECONDS = 10.0  # how long a writer waits for another one; a registration holds the lock for milliseconds
 SEALING_KEY = "forecastle_sealing_key"  # the execution option that carries it to where events are written
 _UNDEFINED = ("UndefinedTable", "UndefinedColumn")  # as psycopg calls them
-CONNECT_SECONDS = 5  # a request must not hang on a Postgres that is gone
 
 
 def open_engine(url: str, key: Callable[[], bytes] | None = None) -> sa.Engine:
@@ -40,7 +39,7 @@ def open_engine(url: str, key: Callable[[], bytes] | None = None) -> sa.Engine:
     """
     try:
         parsed = sa.make_url(url)
-        openers: dict[str, Callable[[sa.URL], sa.Engine]] = {"sqlite": _open_sqlite, "postgresql": _open_postgres}
+        openers: dict[str, Callable[[sa.URL], sa.Engine]] = {"sqlite": _open_sqlite, "postgresql": open_postgres}
         engine = openers[parsed.get_backend_name()](parsed)
         engine.update_execution_options(**{SEALING_KEY: key})
         return engine
@@ -56,7 +55,7 @@ def open_engine(url: str, key: Callable[[], bytes] | None = None) -> sa.Engine:
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Give a connection in autocommit: each statement sees what was committed before it. Raises `DatabaseUnusable`."""
-    with _translated(), engine.connect() as connection:
+    with _translated(engine), engine.connect() as connection:
         if engine.dialect.name != "sqlite":  # there the driver is in autocommit as it is
             connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
@@ -65,16 +64,15 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Give a connection in one write transaction: committed at the end, undone by any error. Raises `DatabaseUnusable`."""
-    with _translated(), engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    with _translated(engine), engine.begin() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else BEGINNING)
         yield connection
 
 
 @contextmanager
 def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Give a connection that sees one moment, whatever is committed meanwhile. Raises `DatabaseUnusable`."""
-    with _translated(), engine.connect() as connection:
+    with _translated(engine), engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")
             connection.exec_driver_sql("SELECT 1 FROM sqlite_schema").first()  # the moment is that of the first read
@@ -86,18 +84,21 @@ def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
 def first_row(engine: sa.Engine, statement: sa.Select[Any], parameters: dict[str, Any]) -> Sequence[Any] | None:
     """Read the first row of a statement that is a module's constant, in autocommit, on the shortest way there is.
 
-    SQLite is in this process, where SQLAlchemy's execution would cost five times the query: there the statement is
+    SQLAlchemy's execution would cost five times the query in SQLite, and as much as the query in Postgres: the statement is
     compiled once, and the pool's driver connection runs it.
     """
-    if engine.dialect.name != "sqlite":
-        with reading(engine) as connection:
-            return connection.execute(statement, parameters).first()
-    sql, names, fixed = _compiled_for_sqlite(statement)
-    with _translated():
+    run = _first_in_sqlite if engine.dialect.name == "sqlite" else _first_in_postgres
+    sql, fixed, names = _compiled(statement, engine.dialect)
+    dbapi: Any = engine.dialect.loaded_dbapi
+    with _translated(engine):
         pooled = engine.raw_connection()
+        driver: Any = pooled.driver_connection
         try:
-            driver: Any = pooled.driver_connection
-            return driver.execute(sql, [parameters.get(name, fixed[name]) for name in names]).fetchone()
+            return run(driver, sql, {name: parameters.get(name, fixed[name]) for name in fixed}, names)
+        except dbapi.Error as error:
+            if engine.dialect.is_disconnect(error, driver, None):
+                pooled.invalidate(error)
+            raise
         finally:
             pooled.close()
 
@@ -110,10 +111,25 @@ def current_revision(engine: sa.Engine) -> str | None:
         return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
+def _first_in_sqlite(driver: Any, sql: str, parameters: dict[str, Any], names: list[str]) -> Sequence[Any] | None:
+    row: Sequence[Any] | None = driver.execute(sql, [parameters[name] for name in names]).fetchone()
+    return row
+
+
+def _first_in_postgres(driver: Any, sql: str, parameters: dict[str, Any], _names: list[str]) -> Sequence[Any] | None:
+    driver.autocommit = True
+    try:
+        row: Sequence[Any] | None = driver.execute(sql, parameters).fetchone()
+        return row
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
+
+
 @lru_cache(maxsize=16)  # by identity: a statement that is no constant would be compiled, and kept, for each call
-def _compiled_for_sqlite(statement: sa.Select[Any]) -> tuple[str, list[str], dict[str, Any]]:
-    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
-    return str(compiled), list(compiled.positiontup or ()), dict(compiled.params)
+def _compiled(statement: sa.Select[Any], dialect: sa.Dialect) -> tuple[str, dict[str, Any], list[str]]:
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), dict(compiled.params), list(compiled.positiontup or ())
 
 
 def _open_sqlite(url: sa.URL) -> sa.Engine:
@@ -124,10 +140,6 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=16, max_overflow=16, pool_use_lifo=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
-
-
-def _open_postgres(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
 
 
 def _refuse_network_file_system(path: Path) -> None:
@@ -160,13 +172,14 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: sa.Engine) -> Iterator[None]:
     """Turn the driver's words for an unusable database into ours. A row that breaks a rule is a bug, and stays as it is."""
+    driver: Any = engine.dialect.loaded_dbapi
     try:
         yield
     except (sa.exc.IntegrityError, sa.exc.DataError):
         raise
-    except (sa.exc.DatabaseError, sa.exc.InterfaceError, sqlite3.DatabaseError) as error:
+    except (sa.exc.DatabaseError, sa.exc.InterfaceError, driver.DatabaseError, driver.InterfaceError) as error:
         cause = getattr(error, "orig", error)
         if str(cause).startswith(("no such table", "no such column")) or type(cause).__name__ in _UNDEFINED:
             raise DatabaseBehind() from error
