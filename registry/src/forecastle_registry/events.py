@@ -16,6 +16,27 @@ from .plain import plain
 from .seals import read_lines, seal, sealing_key
 from .tables import events, time_text
 
+WHAT = (
+    "register",
+    "promote",
+    "rollback",
+    "propose",
+    "protect",
+    "unprotect",
+    "archive",
+    "restore",
+    "delete",
+    "key-create",
+    "key-revoke",
+    "artifact-refused",
+    "golden-mismatch",
+    "artifacts-copy",
+    "database-copy",
+    "backup",
+    "restore-backup",
+    "seal",
+)  # whatever is done; `seal` says that the log had no head, and began one
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -31,6 +52,28 @@ class Event:
     alias: str | None
     reason: str | None
     details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which lines are wanted; None is any. From `since` on, and before `until`; both know their zone."""
+
+    what: str | None = None
+    who: str | None = None
+    version: int | None = None
+    alias: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """Return what a line must meet."""
+        same = {name: getattr(self, name) for name in ("what", "who", "version", "alias")}
+        found = [events.c[name] == value for name, value in same.items() if value is not None]
+        if self.since is not None:
+            found.append(events.c.at >= self.since)
+        if self.until is not None:
+            found.append(events.c.at < self.until)
+        return found
 
 
 def log_event(
@@ -66,13 +109,22 @@ def log_event(
     move_head(connection, _append(connection, key, head, row))
 
 
-def list_events(engine: sa.Engine, model: str | None = None, *, before: int | None = None, limit: int = 50) -> Page[Event]:
+def list_events(
+    engine: sa.Engine,
+    model: str | None = None,
+    *,
+    matching: EventFilter | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> Page[Event]:
     """Return the log of one model, or of everything, newest first. `before` is an event's id: go on below it."""
     query = sa.select(*(events.c[f.name] for f in fields(Event))).order_by(events.c.id.desc()).limit(limit + 1)
     if model is not None:
         query = query.where(events.c.model == model)
     if before is not None:
         query = query.where(events.c.id < before)
+    if matching is not None:
+        query = query.where(*matching.conditions())
     with reading(engine) as connection:
         found = [Event(**row) for row in connection.execute(query).mappings()]
     return page_of(found, limit, lambda event: event.id)
@@ -82,7 +134,7 @@ def _append(connection: sa.Connection, key: bytes, head: Head, row: dict[str, An
     """Insert a line behind the head that is held, and return the new head."""
     at = max(datetime.now(UTC), datetime.fromisoformat(head.at))
     line = row | {"at": time_text(at)}
-    number = connection.execute(events.insert(), row | {"at": at}).inserted_primary_key[0]
+    number = connection.execute(events.insert().returning(events.c.id), row | {"at": at}).scalar_one()
     mac = seal(key, head.mac or None, line | {"id": number})
     connection.execute(events.update().where(events.c.id == number).values(mac=mac))
     return Head(number, line["at"], mac, head.count + 1)

@@ -64,7 +64,7 @@ _LINES = (
 )
 
 
-def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
+def _parsed(row: sa.RowMapping) -> dict[str, Any]:
     try:
         details = json.loads(row["details"], object_pairs_hook=_once)
     except ValueError:

@@ -1,0 +1,66 @@
+"""What was live when, from the events that moved the aliases: it is known of versions too that were deleted since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from .engine import reading
+from .errors import ModelNotFound
+from .pages import Page, page_of
+from .plain import is_name
+from .tables import events, models, versions
+from .versions import VersionSummary
+
+MOVES = ("promote", "rollback")
+
+
+@dataclass(frozen=True, slots=True)
+class VersionThen:
+    """A version that was live at a moment, as `aliases`; `version` is None when it was deleted since."""
+
+    number: int
+    aliases: tuple[str, ...]
+    version: VersionSummary | None
+
+
+def live_at(engine: sa.Engine, model: str, moment: datetime) -> dict[str, int]:
+    """Return what each alias of a model pointed at, at a moment, which must know its zone. Raises `ModelNotFound`."""
+    with reading(engine) as connection:
+        return _live_at(connection, model, moment)
+
+
+def versions_live_at(
+    engine: sa.Engine, model: str, moment: datetime, *, before: int | None = None, limit: int = 50
+) -> Page[VersionThen]:
+    """Return the versions that were live at a moment, the highest number first; `before` is a number: go on below it.
+
+    `aliases` are those of then, in the rows of versions that are still there too. Raises `ModelNotFound`.
+    """
+    with reading(engine) as connection:
+        live = _live_at(connection, model, moment)
+        numbers = sorted({number for number in live.values() if before is None or number < before}, reverse=True)[: limit + 1]
+        query = sa.select(*_COLUMNS).where(versions.c.model == model, versions.c.number.in_(numbers))
+        rows = {row["number"]: row for row in connection.execute(query).mappings()}
+    found = [_then(number, live, rows.get(number)) for number in numbers]
+    return page_of(found, limit, lambda version: version.number)
+
+
+_COLUMNS = [versions.c[f.name] for f in fields(VersionSummary) if f.name != "aliases"]
+
+
+def _live_at(connection: sa.Connection, model: str, moment: datetime) -> dict[str, int]:
+    if not is_name(model) or connection.execute(sa.select(models.c.name).where(models.c.name == model)).first() is None:
+        raise ModelNotFound(model)
+    moved = (events.c.model == model, events.c.what.in_(MOVES), events.c.at <= moment, events.c.alias.is_not(None))
+    last = sa.select(sa.func.max(events.c.id)).where(*moved).group_by(events.c.alias)
+    query = sa.select(events.c.alias, events.c.version).where(events.c.id.in_(last)).order_by(events.c.alias)
+    return dict(connection.execute(query).tuples().all())
+
+
+def _then(number: int, live: dict[str, int], row: Any) -> VersionThen:
+    aliases = tuple(alias for alias, version in live.items() if version == number)
+    return VersionThen(number, aliases, None if row is None else VersionSummary(**row, aliases=aliases))
