@@ -1,23 +1,38 @@
 """Which version of a model is live, and moving that forward (`promote_version`) or back (`roll_back`).
 
-An alias has a stack of version numbers; its top is live. Promoting pushes, rolling back pops.
+An alias has a stack of version numbers; its top is live. Promoting pushes, rolling back pops. A protected alias lets through
+what `admission` admits; the way back is open to every admin, because it must work at night.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from .actors import LOCAL, Actor
+from .admission import admit
 from .engine import first_row, reading, writing
-from .errors import AliasNotFound, ModelNotFound, NothingToRollBackTo, StaleAlias, VersionArchived, VersionNotFound
+from .errors import (
+    AliasNotFound,
+    AliasProtected,
+    ModelNotFound,
+    NothingToRollBackTo,
+    StaleAlias,
+    VersionArchived,
+    VersionNotFound,
+)
 from .events import log_event
 from .plain import check_name, is_name, is_number
+from .proposals import Proposal
+from .protections import read_protection
 from .rows import lock_model
 from .tables import alias_stack, aliases, models, versions
 
 PRODUCTION = "production"
+
+IfMatch = str | frozenset[str] | None  # an alias's ETag or several of which one must fit, or `*`: it points at something
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,14 @@ class Moved:
     changed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A promotion that was proposed and waits for a second key: nothing has moved, `live` is what it was."""
+
+    proposal: Proposal
+    live: int | None
+
+
 _LIVE = (
     sa.select(alias_stack.c.version, versions.c.plugin, versions.c.artifact_digest)
     .join(versions, (versions.c.model == alias_stack.c.model) & (versions.c.number == alias_stack.c.version))
@@ -99,21 +122,21 @@ def promote_version(
     number: int,
     *,
     alias: str = PRODUCTION,
-    if_match: str | None = None,
+    if_match: IfMatch = None,
     actor: Actor = LOCAL,
     reason: str | None = None,
-) -> Moved:
+) -> Moved | Waiting:
     """Make a version live; for the one that is live already nothing changes, and no event is written.
 
-    `if_match` is an alias's ETag, or `*` for "it points at something". Raises `ModelNotFound`, `VersionNotFound`,
-    `VersionArchived`, `StaleAlias`, or `NameRefused`.
+    Where a protected alias asks for approval, the first key's call leaves a proposal. Raises `ModelNotFound`,
+    `VersionNotFound`, `VersionArchived`, `StaleAlias`, `NameRefused`, `AliasProtected` or `GateClosed`.
     """
     check_name(alias)
     with writing(engine) as connection:
         _lock(connection, model)
         _check_promotable(connection, model, number)
-        _check_match(model, alias, _read_alias(connection, model, alias), if_match)
-        return push_version(connection, model, number, alias=alias, actor=actor, reason=reason)
+        check_match(model, alias, _read_alias(connection, model, alias), if_match)
+        return admit_version(connection, model, number, alias=alias, actor=actor, reason=reason)
 
 
 def roll_back(
@@ -122,21 +145,23 @@ def roll_back(
     *,
     alias: str = PRODUCTION,
     to: int | None = None,
-    if_match: str | None = None,
+    if_match: IfMatch = None,
     actor: Actor = LOCAL,
     reason: str | None = None,
 ) -> Moved:
-    """Make the version below the top live again, or the nearest `to` below it.
+    """Make the version below the top live again, or the nearest `to` below it. No gate stands on the way back.
 
-    `if_match` as in `promote_version`. Raises `ModelNotFound`, `AliasNotFound`, `NothingToRollBackTo`, `VersionArchived`
-    or `StaleAlias`.
+    Raises `ModelNotFound`, `AliasNotFound`, `NothingToRollBackTo`, `VersionArchived`, `StaleAlias`, or `AliasProtected` for
+    who is no admin.
     """
     with writing(engine) as connection:
         _lock(connection, model)
         current = _read_alias(connection, model, alias) if is_name(alias) else None
-        _check_match(model, alias, current, if_match)
+        check_match(model, alias, current, if_match)
         if current is None:
             raise AliasNotFound(model, alias)
+        if not actor.admin and read_protection(connection, model, alias) is not None:
+            raise AliasProtected(model, alias)
         depth = _depth_after_rollback(current, to)
         _check_promotable(connection, model, current.stack[depth - 1])
         connection.execute(alias_stack.delete().where(*_stack_of(model, alias), alias_stack.c.position > depth))
@@ -145,19 +170,42 @@ def roll_back(
         return moved
 
 
-def push_version(connection: sa.Connection, model: str, number: int, *, alias: str, actor: Actor, reason: str | None) -> Moved:
-    """Push a version on an alias's stack, with its event, within a transaction that holds the model's row."""
+def admit_version(
+    connection: sa.Connection, model: str, number: int, *, alias: str, actor: Actor, reason: str | None
+) -> Moved | Waiting:
+    """Promote a version within a transaction that holds the model's row: the one way on which any version goes forward.
+
+    Raises `AliasProtected` or `GateClosed`, before anything is written.
+    """
     current = _read_alias(connection, model, alias)
     if current is not None and current.live == number:
         return Moved(current, number, changed=False)
-    if current is None:
-        connection.execute(aliases.insert(), {"model": model, "name": alias, "revision": 0})
-        current = Alias(model, alias, (), 0)
-    row = {"model": model, "alias": alias, "position": len(current.stack) + 1, "version": number}
-    connection.execute(alias_stack.insert(), row)
-    moved = _moved(connection, current, (*current.stack, number))
-    _log_move(connection, "promote", moved, actor, reason)
+    revision = 0 if current is None else current.revision
+    admission = admit(connection, model, number, alias=alias, revision=revision, actor=actor, reason=reason)
+    if admission.proposal is not None and admission.waits:
+        return Waiting(admission.proposal, None if current is None else current.live)
+    moved = _push(connection, current or _point_at_nothing(connection, model, alias), number)
+    _log_move(connection, "promote", moved, actor, reason, admission.proposal)
     return moved
+
+
+def check_match(model: str, alias: str, current: Alias | None, if_match: IfMatch) -> None:
+    """Refuse a move from what the alias no longer is. Raises `StaleAlias`."""
+    wanted = frozenset([if_match]) if isinstance(if_match, str) else if_match
+    if wanted is None or (current is not None and not wanted.isdisjoint(("*", current.etag))):
+        return
+    raise StaleAlias(model, alias, current)
+
+
+def _point_at_nothing(connection: sa.Connection, model: str, alias: str) -> Alias:
+    connection.execute(aliases.insert(), {"model": model, "name": alias, "revision": 0})
+    return Alias(model, alias, (), 0)
+
+
+def _push(connection: sa.Connection, current: Alias, number: int) -> Moved:
+    row = {"model": current.model, "alias": current.name, "position": len(current.stack) + 1, "version": number}
+    connection.execute(alias_stack.insert(), row)
+    return _moved(connection, current, (*current.stack, number))
 
 
 def _moved(connection: sa.Connection, before: Alias, stack: tuple[int, ...]) -> Moved:
@@ -167,9 +215,13 @@ def _moved(connection: sa.Connection, before: Alias, stack: tuple[int, ...]) -> 
     return Moved(after, before.live if before.stack else None, changed=True)
 
 
-def _log_move(connection: sa.Connection, what: str, moved: Moved, actor: Actor, reason: str | None) -> None:
+def _log_move(
+    connection: sa.Connection, what: str, moved: Moved, actor: Actor, reason: str | None, approved: Proposal | None = None
+) -> None:
     alias = moved.alias
-    details = {"previous": moved.previous, "stack": list(alias.stack)}
+    details: dict[str, Any] = {"previous": moved.previous, "stack": list(alias.stack)}
+    if approved is not None:
+        details |= {"proposed_by": approved.proposed_by, "proposed_because": approved.reason}
     log_event(connection, actor, what, model=alias.model, version=alias.live, alias=alias.name, reason=reason, details=details)
 
 
@@ -209,12 +261,6 @@ def _check_promotable(connection: sa.Connection, model: str, number: int) -> Non
         raise VersionNotFound(model, number)
     if row.archived_at is not None:
         raise VersionArchived(model, number)
-
-
-def _check_match(model: str, alias: str, current: Alias | None, if_match: str | None) -> None:
-    if if_match is None or (current is not None and if_match in ("*", current.etag)):
-        return
-    raise StaleAlias(model, alias, current)
 
 
 def _absence(engine: sa.Engine, model: str, alias: str) -> ModelNotFound | AliasNotFound:

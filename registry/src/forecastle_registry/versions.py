@@ -9,18 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from .actors import LOCAL, Actor
-from .aliases import PRODUCTION, push_version
+from .aliases import PRODUCTION
 from .artifacts import MAX_ARTIFACT_BYTES, check_size, claim_artifact, digest_of, hold_artifact, store_artifact
 from .engine import reading, writing
 from .errors import ModelNotFound, PluginMismatch, VersionNotFound
 from .events import log_event
 from .pages import Page, page_of
 from .plain import check_name, is_name, is_number, plain
+from .publishing import Refusal, publish
 from .rows import insert_once, lock_model
 from .stores import ArtifactStore, DatabaseStore
 from .tables import alias_stack, models, versions
-
-PUBLISHABLE = (None, "converged")  # the verdicts with which a model's first version goes live by itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +85,22 @@ class VersionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named thing that is served: `aliases` maps each to its live version, `latest` is the newest version."""
+    """A named thing that is served: `aliases` maps each to its live version, `latest` is the newest version, if any is left."""
 
     name: str
     plugin: str
     created_at: datetime
     aliases: dict[str, int]
-    latest: int
+    latest: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A version that was just registered, and whether it went live at once."""
+    """A version that was just registered, whether it went live at once, and why not where it was to."""
 
     version: Version
     live: bool
+    refusal: Refusal | None = None
 
 
 def register_version(
@@ -117,8 +117,9 @@ def register_version(
     """Register a training as its model's next version, all of it or nothing, and promote it when that is wanted.
 
     The artifact goes to `store`, the database unless given; another store holds it before the version is there.
-    `promote=None` promotes a model's first version, unless its verdict is worse than `converged`. Numbers that are not
-    finite become None, as JSON has no word for them. Raises `PluginMismatch`, `NotPlainData`, `NameRefused`,
+    `promote=None` promotes a model's first version, unless its verdict is worse than `converged` or the alias is protected.
+    What may not go live is registered all the same, with a `refusal`: no training is lost. Numbers that are not finite
+    become None, as JSON has no word for them. Raises `PluginMismatch`, `NotPlainData`, `NameRefused`,
     `ArtifactRefused` for one above `max_bytes`, `StoreUnusable`, or `VersionNotFound` for an unknown parent.
     """
     check_name(new.model)
@@ -134,10 +135,17 @@ def register_version(
         version = _insert(connection, training, digest, size, None if elsewhere else new.artifact)
         details = {name: getattr(version, name) for name in ("plugin", "artifact_digest", "state_digest", "parent")}
         log_event(connection, actor, "register", model=version.model, version=version.number, reason=reason, details=details)
-        live = version.number == 1 and version.verdict in PUBLISHABLE if promote is None else promote
-        if live:
-            push_version(connection, version.model, version.number, alias=alias, actor=actor, reason=reason)
-    return Registered(version, live)
+        published = publish(
+            connection,
+            version.model,
+            version.number,
+            version.verdict,
+            promote=promote,
+            alias=alias,
+            actor=actor,
+            reason=reason,
+        )
+    return Registered(version, published.live, published.refusal)
 
 
 def get_version(engine: sa.Engine, model: str, number: int) -> Version:
@@ -160,7 +168,7 @@ def list_versions(engine: sa.Engine, model: str, *, before: int | None = None, l
         query = query.where(versions.c.number < before)
     with reading(engine) as connection:
         _check_model(connection, model)
-        live = _live_versions(connection, [model]).get(model, {})
+        live = live_versions(connection, [model]).get(model, {})
         rows = connection.execute(query).mappings().all()
     found = [VersionSummary(**row, aliases=tuple(a for a, n in live.items() if n == row["number"])) for row in rows]
     return page_of(found, limit, lambda version: version.number)
@@ -207,8 +215,8 @@ _MODELS = sa.select(
 def _insert(connection: sa.Connection, training: dict[str, Any], digest: str, size: int, content: bytes | None) -> Version:
     model, parent = training["model"], training["parent"]
     _claim_model(connection, model, training["plugin"])
-    latest = _last_number(connection, model)
-    if parent is not None and not 0 < parent <= latest:
+    latest = last_number(connection, model)
+    if parent is not None and not _is_there(connection, model, parent):
         raise VersionNotFound(model, parent)
     version = Version(**training, number=latest + 1, artifact_digest=digest, artifact_size=size, created_at=datetime.now(UTC))
     if content is None:
@@ -220,7 +228,12 @@ def _insert(connection: sa.Connection, training: dict[str, Any], digest: str, si
     return version
 
 
-def _last_number(connection: sa.Connection, model: str) -> int:
+def _is_there(connection: sa.Connection, model: str, number: int) -> bool:
+    query = sa.select(versions.c.number).where(versions.c.model == model, versions.c.number == number)
+    return is_number(number) and connection.execute(query).first() is not None
+
+
+def last_number(connection: sa.Connection, model: str) -> int:
     """Return the highest number ever given; the release before this one does not keep `last_number`."""
     highest = sa.select(sa.func.max(versions.c.number)).where(versions.c.model == model).scalar_subquery()
     query = sa.select(highest, models.c.last_number).where(models.c.name == model)
@@ -246,11 +259,11 @@ def _check_model(connection: sa.Connection, model: str) -> None:
 
 def _read_models(connection: sa.Connection, query: sa.Select[Any]) -> list[Model]:
     rows = connection.execute(query).mappings().all()
-    live = _live_versions(connection, [row["name"] for row in rows])
+    live = live_versions(connection, [row["name"] for row in rows])
     return [Model(**row, aliases=live.get(row["name"], {})) for row in rows]
 
 
-def _live_versions(connection: sa.Connection, names: list[str]) -> dict[str, dict[str, int]]:
+def live_versions(connection: sa.Connection, names: list[str]) -> dict[str, dict[str, int]]:
     """Return what each alias of some models points at, by model and alias."""
     below = alias_stack.alias("below")
     same = (below.c.model == alias_stack.c.model) & (below.c.alias == alias_stack.c.alias)
