@@ -58,7 +58,7 @@ def _live_at(connection: sa.Connection, model: str, moment: datetime) -> dict[st
     moved = (events.c.model == model, events.c.what.in_(MOVES), events.c.at <= moment, events.c.alias.is_not(None))
     last = sa.select(sa.func.max(events.c.id)).where(*moved).group_by(events.c.alias)
     query = sa.select(events.c.alias, events.c.version).where(events.c.id.in_(last)).order_by(events.c.alias)
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def _then(number: int, live: dict[str, int], row: Any) -> VersionThen:
