@@ -1,7 +1,7 @@
 """Which version of a model is live, and moving that forward (`promote_version`) or back (`roll_back`).
 
 An alias has a stack of version numbers; its top is live. Promoting pushes, rolling back pops. A protected alias lets through
-what `admission` admits; the way back is open to every admin, because it must work at night.
+what `clearance` clears; the way back is open to every admin, because it must work at night.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .actors import LOCAL, Actor
-from .admission import admit
+from .clearance import clear
 from .engine import first_row, reading, writing
 from .errors import (
     AliasNotFound,
@@ -136,7 +136,7 @@ def promote_version(
         _lock(connection, model)
         _check_promotable(connection, model, number)
         check_match(model, alias, _read_alias(connection, model, alias), if_match)
-        return admit_version(connection, model, number, alias=alias, actor=actor, reason=reason)
+        return promote_within(connection, model, number, alias=alias, actor=actor, reason=reason)
 
 
 def roll_back(
@@ -170,7 +170,7 @@ def roll_back(
         return moved
 
 
-def admit_version(
+def promote_within(
     connection: sa.Connection, model: str, number: int, *, alias: str, actor: Actor, reason: str | None
 ) -> Moved | Waiting:
     """Promote a version within a transaction that holds the model's row: the one way on which any version goes forward.
@@ -181,11 +181,11 @@ def admit_version(
     if current is not None and current.live == number:
         return Moved(current, number, changed=False)
     revision = 0 if current is None else current.revision
-    admission = admit(connection, model, number, alias=alias, revision=revision, actor=actor, reason=reason)
-    if admission.proposal is not None and admission.waits:
-        return Waiting(admission.proposal, None if current is None else current.live)
+    clearance = clear(connection, model, number, alias=alias, revision=revision, actor=actor, reason=reason)
+    if clearance.proposal is not None and clearance.waits:
+        return Waiting(clearance.proposal, None if current is None else current.live)
     moved = _push(connection, current or _point_at_nothing(connection, model, alias), number)
-    _log_move(connection, "promote", moved, actor, reason, admission.proposal)
+    _log_move(connection, "promote", moved, actor, reason, clearance.proposal)
     return moved
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from .actors import Actor
-from .aliases import Waiting, admit_version
+from .aliases import Waiting, promote_within
 from .errors import AliasProtected, GateClosed
 from .gates import PUBLISHABLE
 from .proposals import APPROVAL_NEEDED
@@ -54,7 +54,7 @@ def publish(
         )
         return Published(live=False, refusal=Refusal(AliasProtected.code, message))
     try:
-        moved = admit_version(connection, model, number, alias=alias, actor=actor, reason=reason)
+        moved = promote_within(connection, model, number, alias=alias, actor=actor, reason=reason)
     except (AliasProtected, GateClosed) as error:
         return Published(live=False, refusal=Refusal(error.code, error.message))
     if isinstance(moved, Waiting):

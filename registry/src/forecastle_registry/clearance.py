@@ -22,7 +22,7 @@ from .tables import versions
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class Clearance:
     """A version may go live: at once, by a second key's approval of `proposal`, or not before that (`waits`)."""
 
     proposal: Proposal | None = None
@@ -37,24 +37,24 @@ class Outlook:
     gate: Gate | None
 
 
-def admit(
+def clear(
     connection: sa.Connection, model: str, number: int, *, alias: str, revision: int, actor: Actor, reason: str | None
-) -> Admission:
-    """Let a version through, or note that it waits, within the transaction that moves the alias.
+) -> Clearance:
+    """Clear a version, or note that it waits, within the transaction that moves the alias.
 
     Raises `AliasProtected` or `GateClosed`.
     """
     outlook = _outlook(connection, model, number, alias)
     if outlook.protected is None or outlook.gate is None:
-        return Admission()
+        return Clearance()
     if not actor.admin:
         raise AliasProtected(model, alias)
     if not outlook.gate.passed:
         raise GateClosed(model, number, alias, outlook.gate.reasons)
     if not outlook.protected.protection.approval:
-        return Admission()
+        return Clearance()
     proposal, approved = propose(connection, model, number, alias=alias, revision=revision, actor=actor, reason=reason)
-    return Admission(proposal, waits=not approved)
+    return Clearance(proposal, waits=not approved)
 
 
 def outlook_of(engine: sa.Engine, model: str, number: int, alias: str) -> Outlook:
