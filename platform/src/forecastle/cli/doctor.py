@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import platform as machine
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import click
+from sqlalchemy import Engine
 
 from forecastle_registry.errors import RegistryError
-from forecastle_registry.versions import list_models
+from forecastle_registry.versions import Model, list_models
 
 from .. import __version__
 from ..database import expected_revision, open_database, require_current
 from ..errors import PlatformError, SettingsError
 from ..plugins import discover
+from ..serving.checking import problems_of
+from ..serving.loading import Loader
 from ..settings import SETTINGS, Settings, settings_from, text_of, unknown_settings
 from .output import print_table
 
 SECRET = "database_url"  # may hold a password
+SHOWN = 20  # of the versions that do not load
 
 
 @click.command()
@@ -27,7 +31,7 @@ SECRET = "database_url"  # may hold a password
 def doctor(context: click.Context) -> None:
     """Explain this installation: its settings, its database, its plugins, and what is wrong with them."""
     click.echo(f"forecastle {__version__} on Python {machine.python_version()} ({machine.machine()})\n")
-    checks: list[Callable[[], str]] = [_check_plugins, _check_names]
+    chains: list[list[Callable[[], str]]] = [[_check_plugins], [_check_names]]  # each check of a chain needs the one before
     try:
         settings = settings_from(os.environ)
     except SettingsError as error:
@@ -36,12 +40,15 @@ def doctor(context: click.Context) -> None:
     else:
         rows = [(setting.name, _shown(settings, setting.field), settings.sources[setting.name]) for setting in SETTINGS]
         print_table(("setting", "value", "from"), rows)
-        checks[:0] = [partial(_check_home, settings), partial(_check_database, settings)]
+        chains[:0] = [
+            [partial(_check_home, settings)],
+            [partial(_check_database, settings), partial(_check_versions, settings)],
+        ]
         wrong = []
     click.echo()
     for message in wrong:
         click.echo(f"problem  {message}")
-    well = [_run(check) for check in checks]
+    well = [all(_run(check) for check in chain) for chain in chains]
     context.exit(0 if all(well) and not wrong else 1)
 
 
@@ -94,6 +101,30 @@ def _check_database(settings: Settings) -> str:
     require_current(engine)
     count = len(list_models(engine, limit=500).items)
     return f"the database is at revision {expected_revision()}, with {count} model{'s' if count != 1 else ''}"
+
+
+def _check_versions(settings: Settings) -> str:
+    """Load every live version from its bytes, and compare its golden forecast."""
+    engine = open_database(settings)
+    require_current(engine)
+    loader = Loader(engine, discover(), settings)
+    models, problems = 0, []
+    for model in _all_models(engine):
+        models += 1
+        problems += problems_of(engine, loader, model)
+    if problems:
+        told = [f"{problem.model} version {problem.version} ({problem.alias}): {problem.message}" for problem in problems]
+        more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+        raise PlatformError("live versions that do not load: " + "; ".join(told[:SHOWN]) + more)
+    return f"what is live loads and repeats its golden forecasts, in {models} model{'s' if models != 1 else ''}"
+
+
+def _all_models(engine: Engine) -> Iterator[Model]:
+    page = list_models(engine, limit=500)
+    yield from page.items
+    while page.next is not None:
+        page = list_models(engine, after=str(page.next), limit=500)
+        yield from page.items
 
 
 def _check_plugins() -> str:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 import flask
 
+from forecastle_registry.pages import Page, page_where
 from forecastle_registry.plain import MAX_NUMBER
 from forecastle_registry.versions import Model, get_model, get_version, list_models, list_versions
 
 from ..describing import model_document, page, plugin_document, version_document
-from .access import Role, needs
+from ..serving.checking import problems_of
+from .access import Role, in_scope, needs, sees_all
 from .blueprints import Blueprint
 from .problems import RequestRefused
-from .schemas import ModelSchema, PageSchema, PluginSchema, VersionSchema, VersionSummarySchema, page_of
+from .schemas import ModelDetailSchema, ModelSchema, PageSchema, PluginSchema, VersionSchema, VersionSummarySchema, page_of
 from .services import services
 
 plugins = Blueprint("plugins", __name__, url_prefix="/plugins", description="What is installed")
 models = Blueprint("models", __name__, url_prefix="/models", description="What is served, and its history")
 
 NUMBER = f"<int(max={MAX_NUMBER}):number>"
+
+MANY = 500  # models are read at once where only some are in scope
 
 
 @plugins.route("")
@@ -43,16 +49,29 @@ def get_plugin(plugin: str) -> dict[str, Any]:
 @models.response(200, page_of(ModelSchema, "ModelPage"))
 @needs(Role.READER)
 def list_all(query: dict[str, Any]) -> dict[str, Any]:
-    """List the models that are served, by name."""
-    return page(list_models(services().engine, after=query.get("after"), limit=query["limit"]), _with_links)
+    """List the models that are served, by name: those that the caller's key is for."""
+    engine, after, limit = services().engine, query.get("after"), query["limit"]
+    if sees_all():
+        return page(list_models(engine, after=after, limit=limit), _with_links)
+
+    def read(after: str | None) -> Page[Model]:
+        return list_models(engine, after=after, limit=MANY)
+
+    def is_wanted(model: Model) -> bool:
+        return in_scope(model.name)
+
+    return page(page_where(read, is_wanted, attrgetter("name"), after=after, limit=limit), _with_links)
 
 
 @models.route("/<string:model>")
-@models.response(200, ModelSchema)
+@models.response(200, ModelDetailSchema)
 @needs(Role.READER)
 def get_one(model: str) -> dict[str, Any]:
-    """Describe one model: its plugin, and what each alias points at."""
-    return _with_links(get_model(services().engine, model))
+    """Describe one model: its plugin, what each alias points at, and which of that does not load here."""
+    found = services()
+    row = get_model(found.engine, model)
+    problems = problems_of(found.engine, found.forecasting.loader, row)
+    return {**_with_links(row), "problems": [asdict(problem) for problem in problems]}
 
 
 @models.route("/<string:model>/versions")

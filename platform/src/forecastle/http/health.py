@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import marshmallow
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from ..database import require_current
+from ..serving.checking import known_problems
 from .access import Role, needs
 from .blueprints import Blueprint
+from .schemas import LiveProblemSchema
 from .services import services
 
 blueprint = Blueprint("health", __name__, url_prefix="/health", description="For load balancers and people")
 
 
 class HealthSchema(marshmallow.Schema):
-    """How the process is."""
+    """That the process answers."""
 
     status = fields.String(required=True, metadata={"example": "ok"})
+
+
+class ReadinessSchema(marshmallow.Schema):
+    """Whether the process answers, and whether every version that it was asked for loads."""
+
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(["ok", "degraded"]),
+        metadata={"description": "`degraded`: it answers, and not with every version that is live", "example": "ok"},
+    )
+    problems = fields.List(
+        fields.Nested(LiveProblemSchema),
+        required=True,
+        metadata={"description": "The live versions that this process met and cannot load"},
+    )
 
 
 @blueprint.route("/live")
@@ -30,9 +48,11 @@ def live() -> dict[str, Any]:
 
 
 @blueprint.route("/ready")
-@blueprint.response(200, HealthSchema)
+@blueprint.response(200, ReadinessSchema)
 @needs(Role.PUBLIC)
 def ready() -> dict[str, Any]:
-    """Tell that the database answers and is up to date; no model is needed for that."""
-    require_current(services().engine)
-    return {"status": "ok"}
+    """Tell that the database answers and is up to date, and which live versions do not load here; no model is needed."""
+    found = services()
+    require_current(found.engine)
+    problems = [asdict(problem) for problem in known_problems(found.engine, found.forecasting.loader)]
+    return {"status": "degraded" if problems else "ok", "problems": problems}

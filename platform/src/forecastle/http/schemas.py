@@ -164,6 +164,27 @@ class ModelSchema(Schema):
     links = fields.Raw(required=True, metadata={"type": "object", "additionalProperties": {"type": "string"}})
 
 
+class LiveProblemSchema(Schema):
+    """A live version that this process cannot load."""
+
+    model = fields.String(required=True)
+    alias = fields.String(required=True)
+    version = fields.Integer(required=True, metadata={"description": "The version that is live"})
+    code = fields.String(required=True, metadata={"description": "Stable and machine-readable", "example": "golden-mismatch"})
+    message = fields.String(required=True)
+    served = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The version that answers in its place; null when none does"},
+    )
+
+
+class ModelDetailSchema(ModelSchema):
+    """A model, and whether what is live loads in the process that answers."""
+
+    problems = fields.List(fields.Nested(LiveProblemSchema), required=True)
+
+
 class VersionSummarySchema(Schema):
     """A version in a listing."""
 

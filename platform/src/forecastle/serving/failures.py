@@ -45,12 +45,22 @@ class Failure:
     @property
     def code(self) -> str:
         """The error's stable code."""
-        return str(getattr(self.error, "reason", None) or getattr(self.error, "code", "unknown"))
+        return code_of(self.error)
 
     @property
     def message(self) -> str:
         """What went wrong, as it can be stored and shown anywhere."""
-        return shown(str(self.error))
+        return message_of(self.error)
+
+
+def code_of(error: Exception) -> str:
+    """Return the stable code of an error of ours."""
+    return str(getattr(error, "reason", None) or getattr(error, "code", "unknown"))
+
+
+def message_of(error: Exception) -> str:
+    """Return what an error says, short and of printable characters: it may quote an artifact."""
+    return shown(str(error))
 
 
 class Failures:
@@ -99,9 +109,9 @@ class Failures:
             self._failed.pop(key, None)
 
     def models(self) -> list[str]:
-        """Return the models that have versions which did not load, by name."""
+        """Return the models that have versions which did not load, the one that failed last first."""
         with self._lock:
-            return sorted({model for model, _, _ in self._failed})
+            return list(dict.fromkeys(model for model, _, _ in reversed(self._failed)))
 
 
 def write_event(engine: Engine, failure: Failure) -> bool:
