@@ -22,7 +22,21 @@ from tests.command_line import ROOT, SCRIPT, CommandLine, environment, install_n
 ROWS = 36
 MONTHS = [f"{2015 + i // 12}-{i % 12 + 1:02}-01" for i in range(ROWS + 4)]
 TRAIN = ("--plugin", "naive", "--endog", "sales", "--exog", "price", "--set", "test_size=6")
-COMMANDS = {"train", "forecast", "observe", "promote", "rollback", "models", "versions", "plugins", "serve", "db", "doctor"}
+COMMANDS = {
+    "train",
+    "forecast",
+    "observe",
+    "promote",
+    "rollback",
+    "models",
+    "versions",
+    "plugins",
+    "serve",
+    "db",
+    "doctor",
+    "backup",
+    "restore",
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +95,7 @@ def test_the_commands_are_those_of_this_release() -> None:
     assert set(forecastle.commands) == COMMANDS
 
 
-@pytest.mark.parametrize("command", ["", *sorted(COMMANDS), "db upgrade"])
+@pytest.mark.parametrize("command", ["", *sorted(COMMANDS), "db upgrade", "db copy"])
 def test_every_command_has_a_help_for_people(run: CommandLine, command: str) -> None:
     said = run(*command.split(), "--help")
     assert (said.status, said.err) == (0, "")
@@ -96,7 +110,7 @@ def test_every_option_and_command_is_explained() -> None:
 
 
 def test_no_plugin_s_name_stands_in_a_help_text(run: CommandLine) -> None:
-    texts = [run(*command.split(), "--help").out for command in ["", *sorted(COMMANDS), "db upgrade"]]
+    texts = [run(*command.split(), "--help").out for command in ["", *sorted(COMMANDS), "db upgrade", "db copy"]]
     assert not [name for name in ("arima", "varmax", "naive") if any(name in text.lower() for text in texts)]
 
 

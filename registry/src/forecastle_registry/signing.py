@@ -17,7 +17,7 @@ def signing_key(path: Path | str) -> bytes:
     path = Path(path)
     try:
         if not path.exists():
-            _make(path)
+            _write(path, secrets.token_bytes(KEY_BYTES))
         key = path.read_bytes()
     except OSError as error:
         raise SigningKeyUnusable(
@@ -30,13 +30,27 @@ def signing_key(path: Path | str) -> bytes:
     return key
 
 
-def _make(path: Path) -> None:
+def place_key(path: Path | str, key: bytes) -> None:
+    """Make `key` the one that a file holds; that it is already is no error, another one is `SigningKeyUnusable`."""
+    path = Path(path)
+    if not path.exists():
+        try:
+            _write(path, key)
+        except OSError as error:
+            raise SigningKeyUnusable(
+                f"the signing key {path} cannot be written ({error.strerror}); check its folder"
+            ) from error
+    if signing_key(path) != key:
+        raise SigningKeyUnusable(f"{path} holds another signing key than the backup: move it away, or restore to a new home")
+
+
+def _write(path: Path, key: bytes) -> None:
     """Write the key aside, then link it to its name: that fails when another process was first, and never shows half a key."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it of mode 600
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
+            file.write(key)
             file.flush()
             os.fsync(file.fileno())
         os.link(aside, path)

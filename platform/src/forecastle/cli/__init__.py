@@ -15,7 +15,7 @@ from forecastle_sdk.errors import ForecastleError, ParametersError
 from .. import __version__
 from ..errors import PlatformError
 from ..settings import SHOW_TRACEBACK
-from . import doctor, forecasting, listing, moving, serving, training
+from . import backups, database, doctor, forecasting, listing, moving, serving, training
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -38,7 +38,9 @@ for command in (
     listing.versions,
     listing.plugins,
     serving.serve,
-    serving.db,
+    database.db,
+    backups.backup,
+    backups.restore,
     doctor.doctor,
 ):
     forecastle.add_command(command)

@@ -1,4 +1,4 @@
-"""`forecastle serve` and `forecastle db upgrade`."""
+"""`forecastle serve`."""
 
 from __future__ import annotations
 
@@ -102,18 +102,3 @@ def _models(settings: Settings) -> list[str]:
     from forecastle_registry.versions import list_models
 
     return [model.name for model in list_models(open_database(settings), limit=5).items]
-
-
-@click.group()
-def db() -> None:
-    """Look after the database."""
-
-
-@db.command()
-def upgrade() -> None:
-    """Bring the database's tables to this release's revision. Safe to run from several processes at once."""
-    before, after = upgrade_database(open_database(settings_from(os.environ)))
-    if before == after:
-        click.echo(f"The database is up to date (revision {after}).")
-    else:
-        click.echo(f"The database went from revision {before or 'none'} to {after}.")
