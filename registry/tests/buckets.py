@@ -59,8 +59,9 @@ def _free_port() -> int:
 class FaultyProxy(ThreadingHTTPServer):
     """Passes requests on to a server, but for one fault per request as long as `faults` has any.
 
-    A fault is a status with which to answer, or `cut-request`, `cut-answer`, `short-answer` (half of it, as if that were
-    all) or `silence`. `seen` has the method and path of every request.
+    A fault is None, a status with which to answer, or `cut-request` (before all of it was read), `no-answer` (though it
+    was carried out), `cut-answer` (in the middle of the body), `short-answer` (half of it, as if that were all) or
+    `silence`. `seen` has the method and path of every request.
     """
 
     daemon_threads = True
@@ -68,7 +69,7 @@ class FaultyProxy(ThreadingHTTPServer):
     def __init__(self, address: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = address.removeprefix("http://")
-        self.faults: deque[int | str] = deque()
+        self.faults: deque[int | str | None] = deque()
         self.seen: list[str] = []
         self.closing = threading.Event()
 
@@ -124,6 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
         answer = connection.getresponse()
         content = answer.read()
         connection.close()
+        if fault == "no-answer":
+            self._hang_up()
+            return
         headers = {name: value for name, value in answer.getheaders() if name not in ("Content-Length", "Connection")}
         sent = content[: len(content) // 2] if fault in ("cut-answer", "short-answer") else content
         self._send(answer.status, headers, sent, len(content) if fault == "cut-answer" else len(sent))

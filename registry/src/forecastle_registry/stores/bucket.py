@@ -24,6 +24,7 @@ RETRY_SECONDS = 10  # after which no further attempt begins: all in all it is 20
 RETRIES = 4
 PART_BYTES = 8 * 2**20  # larger artifacts go and come in parts, so that a slow line has time for each
 NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # a missing bucket, and a strange server, are "not found" as well
+BROKEN_OFF = "body error"  # so obstore calls a page of a listing that ended too soon, for which it does not ask again
 
 
 class BucketStore:
@@ -56,11 +57,23 @@ class BucketStore:
 
     def stored(self) -> Iterator[StoredArtifact]:
         """Go through everything that is kept, page by page."""
-        with self._usable():
-            for page in self._client.list():
-                for item in page:
+        last, failures = None, 0
+        while True:
+            try:
+                for item in self._listed(last):
+                    last, failures = item["path"], 0
                     if is_digest(item["path"]):
                         yield StoredArtifact(item["path"], item["size"], item["last_modified"])
+                return
+            except StoreUnusable as error:
+                failures += 1
+                if failures > RETRIES or BROKEN_OFF not in error.message:
+                    raise
+
+    def _listed(self, after: str | None) -> Iterator[Any]:
+        with self._usable():
+            for page in self._client.list(offset=after):
+                yield from page
 
     def delete(self, digest: str) -> None:
         """Remove bytes."""
