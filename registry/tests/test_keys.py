@@ -26,6 +26,7 @@ from forecastle_registry.keys import (
     prefix_of,
     revoke_key,
 )
+from forecastle_registry.pages import page_of, page_where
 from forecastle_registry.tables import keys
 from forecastle_registry.versions import register_version
 
@@ -217,6 +218,23 @@ def test_keys_are_listed_by_name_page_by_page(engine):
     assert [key.name for key in first.items] == ["ada", "bob"]
     rest = list_keys(engine, after=first.next, limit=2)
     assert ([key.name for key in rest.items], rest.next) == (["cy"], None)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_page_of_what_is_wanted_is_full_and_says_whether_there_is_more(size):
+    numbers = [f"{n:03}" for n in range(20)]
+
+    def read(after):
+        rest = [number for number in numbers if after is None or number > after]
+        return page_of(rest[: size + 1], size, str)
+
+    def page(after, limit):
+        return page_where(read, lambda number: int(number) % 3 == 0, str, after=after, limit=limit)
+
+    assert (page(None, 3).items, page(None, 3).next) == (["000", "003", "006"], "006")
+    assert (page("006", 3).items, page("006", 3).next) == (["009", "012", "015"], "015")
+    assert (page("015", 3).items, page("015", 3).next) == (["018"], None)
+    assert page(None, 7) == page(None, 50)
 
 
 def test_a_use_is_stored_once_a_minute(engine):

@@ -21,3 +21,22 @@ def page_of(found: Sequence[Item], limit: int, cursor: Callable[[Item], object])
     """Cut a page from up to `limit + 1` items that were read: the one too many tells that there are more."""
     items = list(found[:limit])
     return Page(items, str(cursor(items[-1])) if items and len(found) > limit else None)
+
+
+def page_where(
+    read: Callable[[str | None], Page[Item]],
+    wanted: Callable[[Item], bool],
+    cursor: Callable[[Item], str],
+    *,
+    after: str | None,
+    limit: int,
+) -> Page[Item]:
+    """Return a full page of what is wanted of a listing, reading on behind `after` as far as that takes."""
+    found: list[Item] = []
+    while len(found) <= limit:
+        page = read(after)
+        found += filter(wanted, page.items)
+        if page.next is None:
+            break
+        after = page.next
+    return page_of(found, limit, cursor)

@@ -1,6 +1,9 @@
-"""Who may ask: the role that each address declares, and the open laptop, where only pages of our own may drive the browser.
+"""Who may ask: its page, its key, the key's role and scope are looked at before each request. What declares no role is shut.
 
-Keys come with a later release. Until then an installation is open or does not start: docs/decisions/0001-no-keys-yet.md.
+1. A foreign `Origin` never drives this service, nor does another site's form with a password that the browser remembers.
+2. The body is read, so that one read of the database tells the key and what is live when the answer begins.
+3. The key must be good, unless the server is open; while it is, only this machine's own names are answered.
+4. The role must be what the address asks for, and the model within the key's scope.
 """
 
 from __future__ import annotations
@@ -8,24 +11,25 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 import flask
 
 from forecastle_registry.actors import Actor
+from forecastle_registry.aliases import Live
+from forecastle_registry.keys import ADMIN, ROLES, Admission, Key
 
 from ..errors import AccessRefused
-from ..settings import Settings
+from .credentials import is_ambient, presented
+from .services import services
 
 View = TypeVar("View", bound=Callable[..., object])
 
 HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(:[0-9]*)?")  # RFC 9110, 7.2: an IPv6 address stands in brackets
-
-CLOSED = (
-    "no key has been created, and this address may be reached by others: bind to 127.0.0.1, or set FORECASTLE_OPEN=true "
-    "where only you can reach it"
-)
+SAFE = ("GET", "HEAD", "OPTIONS")
+OWN_PAGES = (None, "same-origin", "none")  # of Sec-Fetch-Site; browsers alone send it, `none` is what a person typed
 
 
 class Role(StrEnum):
@@ -35,6 +39,18 @@ class Role(StrEnum):
     READER = "reader"
     TRAINER = "trainer"
     ADMIN = "admin"
+
+
+RANK = {role: rank for rank, role in enumerate(ROLES)}
+OF_THE_FRAMEWORKS = {"static": Role.PUBLIC, "api-docs.openapi_json": Role.PUBLIC}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what the database said as they were let in. `key` is None where the server is open to everybody."""
+
+    key: Key | None
+    admission: Admission
 
 
 def needs(role: Role) -> Callable[[View], View]:
@@ -47,10 +63,70 @@ def needs(role: Role) -> Callable[[View], View]:
     return declare
 
 
-def require_open(settings: Settings, *, loopback: bool) -> None:
-    """Raise `AccessRefused` for a server that anyone could drive."""
-    if not (settings.open or loopback):
-        raise AccessRefused(CLOSED)
+def role_of(app: flask.Flask, endpoint: str) -> Role:
+    """Return what an endpoint asks for. Raises `AccessRefused` for one that declares nothing: it is nobody's."""
+    role = OF_THE_FRAMEWORKS.get(endpoint) or getattr(app.view_functions[endpoint], "role", None)
+    if not isinstance(role, Role):
+        raise AccessRefused(f"the address {endpoint!r} declares no role, so nobody may use it", code="role-undeclared")
+    return role
+
+
+def enforce() -> None:
+    """Let the current request in, or raise `AccessRefused` or `KeyRefused`."""
+    request = flask.request
+    _check_origin(request)
+    endpoint = request.endpoint
+    role = Role.PUBLIC if endpoint is None else role_of(flask.current_app, endpoint)
+    if role is Role.PUBLIC:
+        _check_public_host(request)
+        return
+    if request.mimetype == "application/json":
+        request.get_data()  # the slow part of a request: what is live is read after it
+    keyring, secret = services().keyring, presented(request)
+    model = (request.view_args or {}).get("model")
+    admission = keyring.admit(secret, model)
+    key = keyring.authenticate(secret, admission)
+    if keyring.why_open(admission):
+        _check_host(request)
+    if key is not None:
+        _check_role(key, role)
+        _check_scope(key, role, model)
+    flask.g.caller = Caller(key, admission)
+
+
+def caller() -> Caller:
+    """Return who makes the current request, which is to an address that is not public."""
+    found: Caller = flask.g.caller
+    return found
+
+
+def actor() -> Actor:
+    """Return who asks, for the log and for the rules of protected aliases."""
+    key, origin = caller().key, flask.request.remote_addr
+    return Actor("open", origin) if key is None else Actor(key.name, origin, key.prefix, admin=key.role == ADMIN)
+
+
+def live() -> Live | None:
+    """Return what `production` of the address's model points at, as of when the request was let in."""
+    return caller().admission.live
+
+
+def sees_all() -> bool:
+    """Tell whether the caller may see every model."""
+    key = caller().key
+    return key is None or key.models is None
+
+
+def in_scope(model: str) -> bool:
+    """Tell whether the caller may see a model: listings show no other."""
+    key = caller().key
+    return key is None or key.covers(model)
+
+
+def open_notice() -> str | None:
+    """Return why the server is open, for people to see; None while it is not."""
+    found: Caller | None = flask.g.get("caller")
+    return services().keyring.why_open(None if found is None else found.admission)
 
 
 def is_loopback(host: str) -> bool:
@@ -63,27 +139,48 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def actor() -> Actor:
-    """Return who asks, for the log."""
-    return Actor("open", flask.request.remote_addr)
+def _check_role(key: Key, role: Role) -> None:
+    if RANK.get(key.role, -1) < RANK[role]:
+        raise AccessRefused(f"the key {key.name!r} is a {key.role}'s; this address needs {role}", code="role-too-small")
 
 
-def check_origin() -> None:
-    """Refuse a foreign `Host` (a name rebound to this machine) and a foreign `Origin` (a page of another site)."""
-    request = flask.request
-    host = request.headers.get("Host", "")
-    if not is_loopback(_name_of(host)):
-        raise AccessRefused(
-            f"the host {host!r:.80} is not this machine; open http://127.0.0.1 or http://localhost", code="host-refused"
-        )
-    origin = request.headers.get("Origin")
+def _check_scope(key: Key, role: Role, model: str | None) -> None:
+    """Keep a key within its models; an admin's address that is about no single model is beyond every scope."""
+    if model is not None and not key.covers(model):
+        raise AccessRefused(f"the key {key.name!r} is for {key.models}, not for {model!r:.100}", code="model-out-of-scope")
+    if model is None and role is Role.ADMIN and key.models is not None:
+        raise AccessRefused(f"the key {key.name!r} is for {key.models}; this address is about all", code="model-out-of-scope")
+
+
+def _check_origin(request: flask.Request) -> None:
+    """Refuse a page of another site, and its form that the browser sends with what it remembers."""
+    host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
     if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
         raise AccessRefused(
             f"the page {origin!r:.80} may not use this service; call it from its own pages", code="origin-refused"
         )
+    if origin is None and request.method not in SAFE:
+        site = request.headers.get("Sec-Fetch-Site")
+        if site not in OWN_PAGES and is_ambient(request):
+            raise AccessRefused(f"a page of another site ({site:.20}) may not use this service", code="origin-refused")
 
 
-def _name_of(host: str) -> str:
-    """Return a `Host` without its port, empty for what is none."""
-    parts = HOST.fullmatch(host)
-    return parts[1] if parts else ""
+def _check_public_host(request: flask.Request) -> None:
+    """While the server is open, answer no foreign name; that it is closed is believed without a read."""
+    keyring = services().keyring
+    if not _has_own_name(request) and keyring.seemed_open() and keyring.why_open():
+        _check_host(request)
+
+
+def _check_host(request: flask.Request) -> None:
+    """Refuse a foreign `Host`: a name that was bound to this machine to reach it from a page."""
+    if not _has_own_name(request):
+        host = request.headers.get("Host", "")
+        raise AccessRefused(
+            f"the host {host!r:.80} is not this machine; open http://127.0.0.1 or http://localhost", code="host-refused"
+        )
+
+
+def _has_own_name(request: flask.Request) -> bool:
+    parts = HOST.fullmatch(request.headers.get("Host", ""))
+    return parts is not None and is_loopback(parts[1])

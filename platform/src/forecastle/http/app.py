@@ -9,12 +9,13 @@ import flask
 
 from .. import __version__
 from ..database import open_database, require_current
+from ..keyring import Keyring
 from ..plugins import Catalogue, discover
 from ..serving.forecasts import Forecasting
 from ..settings import Settings
 from . import catalogue as catalogue_views
 from . import changes, forecasts, health, pages, problems
-from .access import check_origin, require_open
+from .access import enforce
 from .blueprints import Api
 from .replies import OrjsonProvider
 from .services import EXTENSION, Services
@@ -34,7 +35,6 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
     Raises `AccessRefused` where others could reach it without a key, `DatabaseBehind` where `forecastle db upgrade` is due,
     and `DuplicatePlugin`.
     """
-    require_open(settings, loopback=loopback)
     app = flask.Flask("forecastle", static_folder="static", template_folder="templates")
     app.json = OrjsonProvider(app)
     app.config.update(
@@ -48,8 +48,10 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
     )
     engine = open_database(settings)
     require_current(engine)
+    keyring = Keyring(engine, settings, loopback=loopback)
+    keyring.require_open_or_key()
     found = discover() if plugins is None else plugins
-    app.extensions[EXTENSION] = Services(settings, engine, found, Forecasting(engine, found, settings))
+    app.extensions[EXTENSION] = Services(settings, engine, found, Forecasting(engine, found, settings), keyring)
     app.before_request(_begin)
     app.after_request(_finish)
     problems.register(app)
@@ -64,13 +66,14 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
     ):
         api.register_blueprint(blueprint)
     app.register_blueprint(pages.blueprint)
-    log.warning("open: no key has been created, so whoever reaches this address may do everything")
+    if reason := keyring.why_open():
+        log.warning("open: %s", reason)
     return app
 
 
 def _begin() -> None:
     flask.g.request_id = secrets.token_hex(8)
-    check_origin()
+    enforce()
 
 
 def _finish(response: flask.Response) -> flask.Response:

@@ -12,7 +12,7 @@ from forecastle_sdk import Signature
 from ..serving.files import future_from_file
 from ..serving.forecasts import answer
 from ..serving.request import Ask
-from .access import Role, needs
+from .access import Role, live, needs
 from .blueprints import Blueprint
 from .catalogue import NUMBER
 from .query import ask_from_form, ask_from_query, template_horizon
@@ -63,7 +63,7 @@ HORIZON = {
 def forecast(ask: Ask, model: str) -> flask.Response:
     """Forecast with the version that is live, or with one that is named."""
     refuse_query(flask.request)
-    return forecast_reply(services().forecasting.forecast(model, ask))
+    return forecast_reply(services().forecasting.forecast(model, ask, live=live()))
 
 
 @blueprint.route("/<string:model>/forecast", methods=["GET"])
@@ -75,7 +75,7 @@ def forecast_by_query(model: str) -> flask.Response:
     """Forecast by query: each exogenous column is a parameter."""
     query = read_query(flask.request)
     ask = ask_from_query(query)
-    loaded = services().forecasting.choose(model, ask.version, ask.alias)
+    loaded = services().forecasting.choose(model, ask.version, ask.alias, live=live())
     return forecast_reply(answer(loaded, ask))
 
 
@@ -101,7 +101,7 @@ def forecast_by_file(model: str) -> flask.Response:
     refuse_query(flask.request)
     require_content_type(flask.request, MULTIPART)
     content, ask = ask_from_form(flask.request)
-    loaded = services().forecasting.choose(model)
+    loaded = services().forecasting.choose(model)  # read now, because the file may have come in slowly
     exog, rows = future_from_file(loaded.signature, content, loaded.max_horizon)
     horizon = rows if ask.horizon is None else ask.horizon
     return forecast_reply(answer(loaded, Ask(horizon, exog, ask.levels)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import flask
 
+from forecastle_registry.aliases import PRODUCTION
 from forecastle_sdk import Signature
 
-from .access import Role, needs
+from ..serving.checking import problem_at
+from .access import Role, needs, open_notice
 from .model_document import example_request, model_openapi
 from .replies import JSON
 from .services import services
@@ -27,7 +29,7 @@ def home() -> flask.typing.ResponseReturnValue:
 @needs(Role.PUBLIC)
 def apidocs() -> str:
     """Show the models and the platform's Swagger UI."""
-    return flask.render_template("apidocs.html", document=flask.url_for("api-docs.openapi_json"))
+    return flask.render_template("apidocs.html", open_notice=open_notice(), document=flask.url_for("api-docs.openapi_json"))
 
 
 @blueprint.get("/models/<string:model>/docs")
@@ -40,7 +42,9 @@ def model_docs(model: str) -> str:
     limit = min(signature.max_horizon, found.settings.max_horizon)
     return flask.render_template(
         "model.html",
+        open_notice=open_notice(),
         version=version,
+        problem=problem_at(found.engine, found.forecasting.loader, model, PRODUCTION),
         signature=signature,
         limit=limit,
         request_of_chart=flask.json.dumps(example_request(signature, min(CHART_STEPS, limit))),

@@ -18,6 +18,7 @@ from forecastle_sdk import errors as sdk
 from forecastle_sdk.errors import Problem
 
 from .. import errors as platform
+from .credentials import challenges
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (platform.AccessRefused, 403),
     (platform.NotAcceptable, 406),
     (platform.UnreadableTable, 422),
+    (platform.NothingReproduces, 503),
     (platform.PlatformError, 503),
     (sdk.StateError, 503),
     (sdk.ForecastleError, 422),
@@ -108,7 +110,10 @@ def _answer_known(error: Any) -> flask.Response:
         log.error("%s: %s", getattr(error, "reason", error.code), error.message)
     if isinstance(error, registry.StaleAlias):
         return _answer_stale(status, error)
-    return _problem(status, getattr(error, "reason", error.code), error.message, getattr(error, "problems", ()))
+    response = _problem(status, getattr(error, "reason", error.code), error.message, getattr(error, "problems", ()))
+    if isinstance(error, platform.KeyRefused):
+        response.headers.setlist("WWW-Authenticate", challenges(flask.request, error))
+    return response
 
 
 def _answer_stale(status: int, error: registry.StaleAlias) -> flask.Response:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import flask
 from sqlalchemy import Engine
 
+from ..keyring import Keyring
 from ..plugins import Catalogue
 from ..serving.forecasts import Forecasting
 from ..settings import Settings
@@ -16,12 +17,13 @@ EXTENSION = "forecastle"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The settings, the registry, the plugins and the forecasting service of this application."""
+    """The settings, the registry, the plugins, the forecasting service and the keys of this application."""
 
     settings: Settings
     engine: Engine
     catalogue: Catalogue
     forecasting: Forecasting
+    keyring: Keyring
 
 
 def services() -> Services:

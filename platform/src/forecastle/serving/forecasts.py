@@ -1,6 +1,6 @@
 """One forecast, from what the client asks to plain values that any form of answer can be written from.
 
-1. Which version? The alias is read from the database now, or the version is pinned.
+1. Which version? What the alias points at was read as the request began, or is read now; or the version is pinned.
 2. Its forecaster comes from the cache.
 3. Horizon, exog and quantiles are checked against its signature.
 4. It forecasts from its state.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Engine
 
-from forecastle_registry.aliases import PRODUCTION, live_version
+from forecastle_registry.aliases import PRODUCTION, Live, live_version
 from forecastle_registry.versions import Version, get_version
 from forecastle_sdk import Forecast, Signature
 from forecastle_sdk.errors import OverflowingForecast, Problem
@@ -44,20 +44,27 @@ class Forecasting:
         self._engine = engine
         self.loader = Loader(engine, catalogue, settings)
 
-    def choose(self, model: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
-        """Return the version that a request means, loaded. Raises `ModelNotFound`, `VersionNotFound` or `AliasNotFound`."""
+    def choose(
+        self, model: str, version: int | None = None, alias: str | None = None, *, live: Live | None = None
+    ) -> LoadedVersion:
+        """Return the version that a request means, loaded; see `Loader.load_live` for what is live and does not load.
+
+        `live` is what an alias of the model was seen to point at since the request was here; unless that is the alias that
+        is meant, it is read now. Raises `ModelNotFound`, `VersionNotFound` or `AliasNotFound`, and what loading raises.
+        """
         if version is not None:
             return self.loader.load_version(get_version(self._engine, model, version))
-        live = live_version(self._engine, model, alias or PRODUCTION)
-        return self.loader.load(model, live.version_number, live.artifact_digest)
+        if live is None or live.alias != (alias or PRODUCTION):
+            live = live_version(self._engine, model, alias or PRODUCTION)
+        return self.loader.load_live(live)
 
     def describe(self, model: str, alias: str = PRODUCTION) -> Version:
         """Return the row of the version that is live: enough for documents and templates, also when its plugin is gone."""
         return get_version(self._engine, model, live_version(self._engine, model, alias).version_number)
 
-    def forecast(self, model: str, ask: Ask) -> Answer:
+    def forecast(self, model: str, ask: Ask, *, live: Live | None = None) -> Answer:
         """Answer a request. Raises what `choose` and `answer` raise."""
-        return answer(self.choose(model, ask.version, ask.alias), ask)
+        return answer(self.choose(model, ask.version, ask.alias, live=live), ask)
 
 
 def answer(loaded: LoadedVersion, ask: Ask) -> Answer:
