@@ -30,6 +30,7 @@ COMMANDS = {
     "rollback",
     "models",
     "versions",
+    "events",
     "plugins",
     "serve",
     "db",

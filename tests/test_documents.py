@@ -33,6 +33,8 @@ PROMISED = {
     ("post", "/models/{model}/observations"),
     ("post", "/admin/models/{model}/promote"),
     ("post", "/admin/models/{model}/rollback"),
+    ("get", "/admin/models/{model}/events"),
+    ("get", "/admin/events"),
 }
 DATA = {
     "sales": monthly_sales(),

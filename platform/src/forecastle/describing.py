@@ -1,13 +1,16 @@
-"""Models, versions and plugins as JSON, the same for the HTTP answers and for `--json` at the command line."""
+"""Models, versions, events and plugins as JSON, the same for the HTTP answers and for `--json` at the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from forecastle_registry.events import Event
+from forecastle_registry.history import VersionThen
 from forecastle_registry.pages import Page
+from forecastle_registry.tables import time_text as stored_time
 from forecastle_registry.versions import Model, Version, VersionSummary
 
 from .parameters import json_schema
@@ -37,6 +40,24 @@ def version_document(version: Version | VersionSummary, live: Mapping[str, int] 
     document["created_at"] = time_text(version.created_at)
     document["archived_at"] = time_text(version.archived_at)
     return document
+
+
+def listed_version_document(version: VersionSummary) -> dict[str, Any]:
+    """Return a version's line in a listing as JSON."""
+    return {**version_document(version), "deleted": False}
+
+
+def version_then_document(then: VersionThen) -> dict[str, Any]:
+    """Return a version that was live at a moment, as JSON; of one that was deleted since, only number and aliases are known."""
+    if then.version is not None:
+        return listed_version_document(then.version)
+    known = {"number": then.number, "aliases": list(then.aliases), "deleted": True}
+    return {**dict.fromkeys(field.name for field in fields(VersionSummary)), **known}
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """Return a line of the audit log as JSON; its time is whole, so that it can be given back as a filter."""
+    return {**asdict(event), "at": stored_time(event.at)}
 
 
 def plugin_document(installed: InstalledPlugin) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from forecastle_sdk.errors import ForecastleError, ParametersError
 from .. import __version__
 from ..errors import PlatformError
 from ..settings import SHOW_TRACEBACK
-from . import backups, database, doctor, forecasting, listing, moving, serving, training
+from . import auditing, backups, database, doctor, forecasting, listing, moving, serving, training
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -37,6 +37,7 @@ for command in (
     listing.models,
     listing.versions,
     listing.plugins,
+    auditing.events,
     serving.serve,
     database.db,
     backups.backup,

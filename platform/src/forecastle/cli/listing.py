@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
+from sqlalchemy import Engine
 
+from forecastle_registry.history import versions_live_at
 from forecastle_registry.pages import Page
-from forecastle_registry.versions import get_model, get_version, list_models, list_versions
+from forecastle_registry.versions import VersionSummary, get_model, get_version, list_models, list_versions
 
-from ..describing import model_document, plugin_document, version_document
+from ..describing import (
+    listed_version_document,
+    model_document,
+    plugin_document,
+    version_document,
+    version_then_document,
+)
 from .installation import Installation
 from .output import as_json, print_json, print_table
+from .times import Moment
 
 MANY = 500
+VERSIONS = ("version", "made (UTC)", "verdict", "llf", "serializer", "bytes", "parent", "live as")
 
 Item = TypeVar("Item")
 
 
-def _all(page_from: Callable[[str | None], Page[Item]]) -> list[Item]:
+def every(page_from: Callable[[str | None], Page[Item]]) -> list[Item]:
     """Return all items of a listing, page by page."""
     page = page_from(None)
     found = page.items
@@ -34,7 +45,7 @@ def _all(page_from: Callable[[str | None], Page[Item]]) -> list[Item]:
 def models(json_: bool) -> None:
     """List the models, and what is live."""
     engine = Installation.here().engine
-    found = _all(lambda cursor: list_models(engine, after=cursor, limit=MANY))
+    found = every(lambda cursor: list_models(engine, after=cursor, limit=MANY))
     if json_:
         print_json({"items": [model_document(model) for model in found], "next": None})
         return
@@ -49,33 +60,48 @@ def models(json_: bool) -> None:
 @click.command()
 @click.argument("model")
 @click.argument("number", type=click.IntRange(1), required=False)
+@click.option("--live-at", type=Moment(past=True), help="Only what was live at a time, as 2026-05-03T12:00:00Z.")
 @as_json
-def versions(model: str, number: int | None, json_: bool) -> None:
+def versions(model: str, number: int | None, live_at: datetime | None, json_: bool) -> None:
     """List the versions of MODEL, newest first, or everything about version NUMBER."""
     engine = Installation.here().engine
+    if live_at is not None:
+        if number is not None:
+            raise click.UsageError("--live-at lists versions: leave NUMBER out")
+        _list_then(engine, model, live_at, json_)
+        return
     if number is not None:
         document = version_document(get_version(engine, model, number), get_model(engine, model).aliases)
         print_json(document) if json_ else _print_version(document)
         return
     get_model(engine, model)
-    found = _all(lambda cursor: list_versions(engine, model, before=None if cursor is None else int(cursor), limit=MANY))
+    found = every(lambda cursor: list_versions(engine, model, before=_number(cursor), limit=MANY))
     if json_:
-        print_json({"items": [version_document(version) for version in found], "next": None})
+        print_json({"items": [listed_version_document(version) for version in found], "next": None})
         return
-    rows = [
-        (
-            v.number,
-            f"{v.created_at:%Y-%m-%d %H:%M}",
-            v.verdict,
-            v.llf,
-            v.serializer,
-            v.artifact_size,
-            v.parent,
-            ", ".join(v.aliases),
-        )
-        for v in found
-    ]
-    print_table(("version", "made (UTC)", "verdict", "llf", "serializer", "bytes", "parent", "live as"), rows)
+    print_table(VERSIONS, [_row(version) for version in found])
+
+
+def _list_then(engine: Engine, model: str, moment: datetime, json_: bool) -> None:
+    found = every(lambda cursor: versions_live_at(engine, model, moment, before=_number(cursor), limit=MANY))
+    if json_:
+        print_json({"items": [version_then_document(then) for then in found], "next": None})
+    elif not found:
+        click.echo(f"No version of {model} was live then.")
+    else:
+        deleted = ("deleted since", *[None] * (len(VERSIONS) - 3))
+        rows = [_row(t.version) if t.version else (t.number, *deleted, ", ".join(t.aliases)) for t in found]
+        print_table((*VERSIONS[:-1], "live then as"), rows)
+
+
+def _row(version: VersionSummary) -> tuple[Any, ...]:
+    v = version
+    made = f"{v.created_at:%Y-%m-%d %H:%M}"
+    return v.number, made, v.verdict, v.llf, v.serializer, v.artifact_size, v.parent, ", ".join(v.aliases)
+
+
+def _number(cursor: str | None) -> int | None:
+    return None if cursor is None else int(cursor)
 
 
 def _print_version(document: dict[str, Any]) -> None:

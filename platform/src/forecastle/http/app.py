@@ -13,8 +13,8 @@ from ..keyring import Keyring
 from ..plugins import Catalogue, discover
 from ..serving.forecasts import Forecasting
 from ..settings import Settings
+from . import audit, changes, forecasts, health, pages, problems
 from . import catalogue as catalogue_views
-from . import changes, forecasts, health, pages, problems
 from .access import enforce
 from .blueprints import Api
 from .replies import OrjsonProvider
@@ -61,6 +61,7 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
         catalogue_views.models,
         changes.observations,
         changes.admin,
+        audit.blueprint,
         catalogue_views.plugins,
         health.blueprint,
     ):

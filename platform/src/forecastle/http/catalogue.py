@@ -8,16 +8,25 @@ from typing import Any
 
 import flask
 
+from forecastle_registry.history import versions_live_at
 from forecastle_registry.pages import Page, page_where
 from forecastle_registry.plain import MAX_NUMBER
 from forecastle_registry.versions import Model, get_model, get_version, list_models, list_versions
 
-from ..describing import model_document, page, plugin_document, version_document
+from ..describing import (
+    listed_version_document,
+    model_document,
+    page,
+    plugin_document,
+    version_document,
+    version_then_document,
+)
 from ..serving.checking import problems_of
 from .access import Role, in_scope, needs, sees_all
+from .audit_schemas import ListedVersionSchema, VersionsQuerySchema
 from .blueprints import Blueprint
-from .problems import RequestRefused
-from .schemas import ModelDetailSchema, ModelSchema, PageSchema, PluginSchema, VersionSchema, VersionSummarySchema, page_of
+from .query import number_after
+from .schemas import ModelDetailSchema, ModelSchema, PageSchema, PluginSchema, VersionSchema, page_of
 from .services import services
 
 plugins = Blueprint("plugins", __name__, url_prefix="/plugins", description="What is installed")
@@ -75,13 +84,15 @@ def get_one(model: str) -> dict[str, Any]:
 
 
 @models.route("/<string:model>/versions")
-@models.arguments(PageSchema, location="query")
-@models.response(200, page_of(VersionSummarySchema, "VersionPage"))
+@models.arguments(VersionsQuerySchema, location="query")
+@models.response(200, page_of(ListedVersionSchema, "VersionPage"))
 @needs(Role.READER)
 def list_of_model(query: dict[str, Any], model: str) -> dict[str, Any]:
-    """List a model's versions, newest first."""
-    before = _number(query.get("after"))
-    return page(list_versions(services().engine, model, before=before, limit=query["limit"]), version_document)
+    """List a model's versions, newest first, or those that were live at a time."""
+    engine, before, limit = services().engine, number_after(query), query["limit"]
+    if "live_at" in query:
+        return page(versions_live_at(engine, model, query["live_at"], before=before, limit=limit), version_then_document)
+    return page(list_versions(engine, model, before=before, limit=limit), listed_version_document)
 
 
 @models.route(f"/<string:model>/versions/{NUMBER}")
@@ -101,11 +112,3 @@ def _with_links(model: Model) -> dict[str, Any]:
         "versions": flask.url_for("models.list_of_model", model=model.name),
     }
     return {**model_document(model), "links": links}
-
-
-def _number(after: str | None) -> int | None:
-    if after is None:
-        return None
-    if not after.isascii() or not after.isdigit() or int(after) > MAX_NUMBER:
-        raise RequestRefused(f"after is {after!r:.40}; give `next` of the page before")
-    return int(after)

@@ -10,6 +10,7 @@ from marshmallow import ValidationError, fields, validate
 
 from forecastle_registry.plain import MAX_NUMBER, NAME
 
+from ..moments import EXAMPLE, moment_from
 from ..serving.request import MAX_QUANTILES, NUMBERS
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -51,6 +52,20 @@ class Text(fields.String):
         if UNSTORABLE.search(text):
             raise ValidationError("has a NUL or half a surrogate pair, which cannot be stored")
         return text
+
+
+class Moment(fields.String):
+    """A time with its zone, or a date, which is its midnight in UTC; with `past` none that is still to come."""
+
+    def __init__(self, *, past: bool = False, metadata: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(metadata={"format": "date-time", "example": EXAMPLE, **(metadata or {})}, **options)
+        self._past = past
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        try:
+            return moment_from(super()._deserialize(value, attr, data, **kwargs), past=self._past)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class Numbers(fields.Field):

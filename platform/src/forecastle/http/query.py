@@ -65,6 +65,17 @@ def template_horizon(query: Mapping[str, str], limit: int) -> int:
     return resolve_horizon(TEMPLATE_HORIZON if asked is None else asked, {}, limit)
 
 
+def number_after(query: Mapping[str, object]) -> int | None:
+    """Return the number below which a listing goes on, as `after` gives it. Raises `RequestRefused`."""
+    after = query.get("after")
+    if after is None:
+        return None
+    text = str(after)
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_NUMBER:
+        raise RequestRefused(f"after is {text!r:.40}; give `next` of the page before")
+    return int(text)
+
+
 def _horizon(texts: Mapping[str, str]) -> int | None:
     given = {name: _whole(texts, name) for name in ("horizon", "h", "steps") if name in texts}
     if len(set(given.values())) > 1:
