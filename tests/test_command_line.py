@@ -26,6 +26,7 @@ COMMANDS = {
     "train",
     "forecast",
     "observe",
+    "reproduce",
     "promote",
     "rollback",
     "models",

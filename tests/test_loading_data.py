@@ -46,7 +46,7 @@ def test_a_sample_steps_by_its_calendar(name: str) -> None:
     assert (loaded.dataset.nobs, index.at(1 - rows), index.last, index.freq) == (rows, first, last, freq)
     expected = pd.date_range(first, last, freq=freq)
     assert [pd.Timestamp(stamp) for stamp in index.after(-rows, rows)] == list(expected)
-    assert loaded.source == {"sample": name}
+    assert loaded.source == {"sample": name, "time": "timestamp", "freq": None}
 
 
 def test_macrodata_is_statsmodels_own_from_the_first_quarter_of_1959() -> None:

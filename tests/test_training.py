@@ -40,6 +40,8 @@ def test_a_version_has_its_whole_lineage(engine: Engine, settings: Settings) -> 
     version = train(engine, naive_catalogue(), settings, training, report_nothing).version
     assert version.lineage["dataset"] == {
         "sample": "macrodata",
+        "time": "timestamp",
+        "freq": None,
         "digest": data.dataset.digest,
         "rows": [0, 203],
         "from": "1959-01-01",
@@ -48,6 +50,7 @@ def test_a_version_has_its_whole_lineage(engine: Engine, settings: Settings) -> 
         "exog": ["unemp"],
     }
     assert version.lineage["training"] == {"test_size": 20.0, "refit": True, "seed": 7, "test_rows": 20}
+    assert version.lineage["asked"] == {"drift": "true"}
     assert version.lineage["seed"] == 7
     assert version.lineage["plugin"] == {"name": "naive", "distribution": "forecastle-sdk", "version": "0.1.0"}
     for library in ("numpy", "statsmodels", "forecastle-sdk", "forecastle-platform"):

@@ -89,7 +89,7 @@ def _require_append(installed: InstalledPlugin) -> None:
 
 
 def append_rows(forecaster: Forecaster, signature: Signature, rows: Observations) -> Forecaster:
-    """Return a forecaster that has also seen new rows. Raises `ObservationsError`, `ExogError`, or `InputError` for wrong times."""
+    """Return a forecaster that has also seen new rows. Raises `ObservationsError`, `ExogError` or `InputError`."""
     endog = _endog_array(signature, rows.endog)
     _check_index(signature, rows.index, len(endog))
     if rows.exog and not signature.exog:

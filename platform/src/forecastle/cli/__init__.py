@@ -15,7 +15,11 @@ from forecastle_sdk.errors import ForecastleError, ParametersError
 from .. import __version__
 from ..errors import PlatformError
 from ..settings import SHOW_TRACEBACK
+<<<<<<< Updated upstream
 from . import auditing, backups, database, doctor, forecasting, listing, moving, serving, training
+=======
+from . import backups, database, doctor, forecasting, listing, moving, reproducing, serving, training
+>>>>>>> Stashed changes
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -34,6 +38,7 @@ for command in (
     forecasting.observe,
     moving.promote,
     moving.rollback,
+    reproducing.reproduce,
     listing.models,
     listing.versions,
     listing.plugins,

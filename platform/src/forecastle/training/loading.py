@@ -22,7 +22,7 @@ from .samples import SAMPLES, TIME, sample_table
 
 @dataclass(frozen=True, slots=True)
 class LoadedData:
-    """A dataset, and where it came from, as JSON for the lineage."""
+    """A dataset, and as JSON for the lineage where it came from and how its times were read (`freq` None: inferred)."""
 
     dataset: Dataset
     source: dict[str, Any]
@@ -41,7 +41,8 @@ def load_data(
         time = time or TIME
     else:
         table, source = _read_file(name, [*endog, *exog])
-    return LoadedData(dataset_from(table, endog, exog, time=time, freq=freq), source)
+    dataset = dataset_from(table, endog, exog, time=time, freq=freq)
+    return LoadedData(dataset, {**source, "time": time or _time_column(table, [*endog, *exog]), "freq": freq})
 
 
 def _read_file(name: str, wanted: Sequence[str]) -> tuple[Table, dict[str, Any]]:

@@ -86,18 +86,28 @@ def _fitted(
     plugin: Plugin, data: Dataset, division: Division, own: Mapping[str, Any], parameters: Mapping[str, Any], context: Context
 ) -> tuple[Fit, Fit, dict[str, Any] | None]:
     """Return what the plugin found on the training part, the fit to register, and the accuracy on the test part."""
+    found = find(plugin, division, parameters, context)
+    accuracy = None
+    if division.test_rows:
+        context.progress(0, 1, "measuring accuracy")
+        with plugin_at_work(plugin.name, "forecasting the test part"):
+            accuracy = measure_accuracy(plugin, found.forecaster, data, division.test_rows, context)
+    return found, settle(plugin, data, division, own, found, context), accuracy
+
+
+def find(plugin: Plugin, division: Division, parameters: Mapping[str, Any], context: Context) -> Fit:
+    """Let a plugin search and fit on the training part. Raises what `Plugin.fit` raises."""
     with plugin_at_work(plugin.name, "fitting"):
-        found = plugin.fit(division.train, parameters, context)
-    if not division.test_rows:
-        return found, found, None
-    context.progress(0, 1, "measuring accuracy")
-    with plugin_at_work(plugin.name, "forecasting the test part"):
-        accuracy = measure_accuracy(plugin, found.forecaster, data, division.test_rows, context)
-    if not own["refit"]:
-        return found, found, accuracy
+        return plugin.fit(division.train, parameters, context)
+
+
+def settle(plugin: Plugin, data: Dataset, division: Division, own: Mapping[str, Any], found: Fit, context: Context) -> Fit:
+    """Return the fit that is registered: what was found, fitted again on all rows if some were kept and `refit` is wanted."""
+    if not (division.test_rows and own["refit"]):
+        return found
     context.progress(0, 1, "fitting on all rows")
     with plugin_at_work(plugin.name, "fitting on all rows"):  # what was found: its resolved parameters repeat it
-        return found, plugin.fit(data, plugin.parameters().load(dict(found.parameters)), context), accuracy
+        return plugin.fit(data, plugin.parameters().load(dict(found.parameters)), context)
 
 
 def _draft(
@@ -109,12 +119,13 @@ def _draft(
     fit: Fit,
     accuracy: dict[str, Any] | None,
 ) -> Draft:
+    asked = {name: value for name, value in training.parameters.items() if name not in own}
     return Draft(
         model=training.model,
         forecaster=fit.forecaster,
         serializer=training.serializer,
         parameters={**fit.parameters, **own},
-        lineage=lineage_of(training.data, installed, own, test_rows),
+        lineage=lineage_of(training.data, installed, own, asked, test_rows),
         estimates=[asdict(estimate) for estimate in fit.estimates],
         llf=fit.llf,
         criteria=fit.criteria,
