@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from forecastle_registry.actors import Actor
-from forecastle_registry.aliases import Alias, get_alias, live_version, promote_version, roll_back, rollback_target
+from forecastle_registry.aliases import Alias, get_alias, live_version, promote_version, roll_back, stack_after_rollback
 from forecastle_registry.engine import writing
 from forecastle_registry.errors import (
     AliasNotFound,
@@ -83,9 +83,9 @@ def test_a_rollback_goes_to_the_nearest_below_the_top(stack, to, target):
     alias = Alias("m", "production", stack, len(stack))
     if target is None:
         with pytest.raises(NothingToRollBackTo):
-            rollback_target(alias, to)
+            stack_after_rollback(alias, to)
     else:
-        assert rollback_target(alias, to) == target
+        assert stack_after_rollback(alias, to)[-1] == target
 
 
 def test_a_rollback_to_a_version_drops_all_above_the_nearest(engine, model):

@@ -111,9 +111,12 @@ def get_alias(engine: sa.Engine, model: str, alias: str = PRODUCTION) -> Alias:
     return found
 
 
-def rollback_target(alias: Alias, to: int | None = None) -> int:
-    """Return the version that a rollback would make live. Raises `NothingToRollBackTo`."""
-    return alias.stack[_depth_after_rollback(alias, to) - 1]
+def stack_after_rollback(alias: Alias, to: int | None = None) -> tuple[int, ...]:
+    """Return what a rollback would leave on the stack. Raises `NothingToRollBackTo`."""
+    for depth in range(len(alias.stack) - 1, 0, -1):
+        if to is None or alias.stack[depth - 1] == to:
+            return alias.stack[:depth]
+    raise NothingToRollBackTo(alias.model, alias.name, to)
 
 
 def promote_version(
@@ -162,10 +165,10 @@ def roll_back(
             raise AliasNotFound(model, alias)
         if not actor.admin and read_protection(connection, model, alias) is not None:
             raise AliasProtected(model, alias)
-        depth = _depth_after_rollback(current, to)
-        _check_promotable(connection, model, current.stack[depth - 1])
-        connection.execute(alias_stack.delete().where(*_stack_of(model, alias), alias_stack.c.position > depth))
-        moved = _moved(connection, current, current.stack[:depth])
+        stack = stack_after_rollback(current, to)
+        _check_promotable(connection, model, stack[-1])
+        connection.execute(alias_stack.delete().where(*_stack_of(model, alias), alias_stack.c.position > len(stack)))
+        moved = _moved(connection, current, stack)
         _log_move(connection, "rollback", moved, actor, reason)
         return moved
 
@@ -223,13 +226,6 @@ def _log_move(
     if approved is not None:
         details |= {"proposed_by": approved.proposed_by, "proposed_because": approved.reason}
     log_event(connection, actor, what, model=alias.model, version=alias.live, alias=alias.name, reason=reason, details=details)
-
-
-def _depth_after_rollback(alias: Alias, to: int | None) -> int:
-    for depth in range(len(alias.stack) - 1, 0, -1):
-        if to is None or alias.stack[depth - 1] == to:
-            return depth
-    raise NothingToRollBackTo(alias.model, alias.name, to)
 
 
 def _read_alias(connection: sa.Connection, model: str, alias: str) -> Alias | None:

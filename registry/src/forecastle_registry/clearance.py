@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from .actors import Actor
 from .engine import reading
-from .errors import AliasProtected, GateClosed
+from .errors import AliasProtected, GateClosed, RegistryError
 from .gates import Gate, judge
-from .proposals import Proposal, propose
+from .proposals import APPROVAL_NEEDED, Proposal, approves, propose, waiting_proposals
 from .protections import ProtectedAlias, read_protection
 from .tables import versions
 
@@ -30,11 +30,19 @@ class Clearance:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """What a promotion would meet: how the alias is protected, and how its gate judges the version; None without protection."""
+class Refusal:
+    """Why a version does not go live though it was to; `code` is that of the error, or of the answer that it waits."""
 
-    protected: ProtectedAlias | None
-    gate: Gate | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a promotion would meet: how the gate judges the version, None without protection, and what would be refused."""
+
+    gate: Gate | None = None
+    refusal: Refusal | None = None
 
 
 def clear(
@@ -44,29 +52,46 @@ def clear(
 
     Raises `AliasProtected` or `GateClosed`.
     """
-    outlook = _outlook(connection, model, number, alias)
-    if outlook.protected is None or outlook.gate is None:
+    protected = read_protection(connection, model, alias)
+    if protected is None:
         return Clearance()
     if not actor.admin:
         raise AliasProtected(model, alias)
-    if not outlook.gate.passed:
-        raise GateClosed(model, number, alias, outlook.gate.reasons)
-    if not outlook.protected.protection.approval:
+    gate = _judged(connection, protected, number)
+    if not gate.passed:
+        raise GateClosed(model, number, alias, gate.reasons)
+    if not protected.protection.approval:
         return Clearance()
     proposal, approved = propose(connection, model, number, alias=alias, revision=revision, actor=actor, reason=reason)
     return Clearance(proposal, waits=not approved)
 
 
-def outlook_of(engine: sa.Engine, model: str, number: int, alias: str) -> Outlook:
+def foresee(engine: sa.Engine, model: str, number: int, *, alias: str, revision: int, actor: Actor) -> Outlook:
     """Return what promoting a version would meet, without doing it."""
     with reading(engine) as connection:
-        return _outlook(connection, model, number, alias)
+        protected = read_protection(connection, model, alias)
+        if protected is None:
+            return Outlook()
+        gate = _judged(connection, protected, number)
+        if not actor.admin:
+            return Outlook(gate, refusal_of(AliasProtected(model, alias)))
+        if not gate.passed:
+            return Outlook(gate, refusal_of(GateClosed(model, number, alias, gate.reasons)))
+        waiting = waiting_proposals(connection, model, {alias: revision}).get(alias)
+        if not protected.protection.approval or approves(connection, waiting, number, actor):
+            return Outlook(gate)
+        message = (
+            f"{alias!r} asks for approval: version {number} would be proposed, and wait until a second admin's key promotes it"
+        )
+        return Outlook(gate, Refusal(APPROVAL_NEEDED, message))
 
 
-def _outlook(connection: sa.Connection, model: str, number: int, alias: str) -> Outlook:
-    protected = read_protection(connection, model, alias)
-    if protected is None:
-        return Outlook(None, None)
+def refusal_of(error: RegistryError) -> Refusal:
+    """Return an error as the reason of what was refused."""
+    return Refusal(error.code, error.message)
+
+
+def _judged(connection: sa.Connection, protected: ProtectedAlias, number: int) -> Gate:
     columns = versions.c.verdict, versions.c.accuracy, versions.c.signature
-    query = sa.select(*columns).where(versions.c.model == model, versions.c.number == number)
-    return Outlook(protected, judge(protected.protection, dict(connection.execute(query).mappings().one())))
+    query = sa.select(*columns).where(versions.c.model == protected.model, versions.c.number == number)
+    return judge(protected.protection, connection.execute(query).one()._asdict())

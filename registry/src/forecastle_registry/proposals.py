@@ -59,12 +59,11 @@ def propose(
     proposed without a key, or by one that was revoked since, is not approved: the proposal of this key takes its place.
     """
     waiting = waiting_proposals(connection, model, {alias: revision}).get(alias)
-    if waiting is not None and waiting.version == number:
-        if actor.key is None or waiting.key == actor.key:
-            return waiting, False
-        if waiting.key is not None and not _is_revoked(connection, waiting.key):
-            _forget(connection, model, alias)
-            return waiting, True
+    if waiting is not None and approves(connection, waiting, number, actor):
+        _forget(connection, model, alias)
+        return waiting, True
+    if waiting is not None and waiting.version == number and actor.key in (None, waiting.key):
+        return waiting, False
     proposal = Proposal(model, alias, number, revision, datetime.now(UTC), actor.name, actor.key, reason)
     _forget(connection, model, alias)
     connection.execute(proposals.insert(), asdict(proposal))
@@ -73,14 +72,17 @@ def propose(
     return proposal, False
 
 
+def approves(connection: sa.Connection, waiting: Proposal | None, number: int, actor: Actor) -> bool:
+    """Tell whether promoting a version would approve what waits: by two keys, neither of which was revoked."""
+    if waiting is None or waiting.version != number or None in (waiting.key, actor.key) or waiting.key == actor.key:
+        return False
+    query = sa.select(keys.c.prefix).where(keys.c.prefix == waiting.key, keys.c.revoked_at.is_not(None))
+    return connection.execute(query).first() is None
+
+
 def forget_proposals_of(connection: sa.Connection, model: str, number: int) -> None:
     """Forget that a version was proposed, wherever it was: it can no longer go live."""
     connection.execute(proposals.delete().where(proposals.c.model == model, proposals.c.version == number))
-
-
-def _is_revoked(connection: sa.Connection, key: str) -> bool:
-    query = sa.select(keys.c.prefix).where(keys.c.prefix == key, keys.c.revoked_at.is_not(None))
-    return connection.execute(query).first() is not None
 
 
 def _forget(connection: sa.Connection, model: str, alias: str) -> None:

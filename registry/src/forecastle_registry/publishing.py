@@ -8,18 +8,11 @@ import sqlalchemy as sa
 
 from .actors import Actor
 from .aliases import Waiting, promote_within
+from .clearance import Refusal, refusal_of
 from .errors import AliasProtected, GateClosed
 from .gates import PUBLISHABLE
 from .proposals import APPROVAL_NEEDED
 from .protections import read_protection
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a version that was to go live did not; `code` is that of the error which promoting it would raise."""
-
-    code: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +49,7 @@ def publish(
     try:
         moved = promote_within(connection, model, number, alias=alias, actor=actor, reason=reason)
     except (AliasProtected, GateClosed) as error:
-        return Published(live=False, refusal=Refusal(error.code, error.message))
+        return Published(live=False, refusal=refusal_of(error))
     if isinstance(moved, Waiting):
         return Published(live=False, refusal=Refusal(APPROVAL_NEEDED, moved.proposal.needs))
     return Published(live=True)

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from .actors import LOCAL, Actor
 from .aliases import PRODUCTION
 from .artifacts import MAX_ARTIFACT_BYTES, check_size, claim_artifact, digest_of, hold_artifact, store_artifact
+from .clearance import Refusal
 from .engine import reading, writing
 from .errors import ModelNotFound, PluginMismatch, VersionNotFound
 from .events import log_event
 from .pages import Page, page_of
 from .plain import check_name, is_name, is_number, plain
-from .publishing import Refusal, publish
+from .publishing import publish
 from .rows import insert_once, lock_model
 from .stores import ArtifactStore, DatabaseStore
 from .tables import alias_stack, models, versions
