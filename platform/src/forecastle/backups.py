@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,8 +30,8 @@ from forecastle_registry.verifying import Verification, verify_events
 
 from . import __version__
 from .backup_files import FORMAT, KEY, REGISTRY, Manifest, member_of, unpack_backup, write_backup
-from .copying import require_empty
-from .database import expected_revision, open_artifacts, open_database, require_current, upgrade
+from .copying import opened, require_empty
+from .database import expected_revision, open_artifacts, require_current, upgrade
 from .errors import BackupRefused, PlatformError
 from .settings import Settings
 
@@ -89,9 +89,9 @@ def restore_backup(settings: Settings, path: Path, *, actor: Actor, progress: Pr
     """
     with _explained(f"the backup {path} cannot be restored"), _folder() as folder:
         manifest = unpack_backup(path, folder)
-        with _opened(settings, f"sqlite:///{folder / REGISTRY}") as extracted:
+        with opened(settings, f"sqlite:///{folder / REGISTRY}") as extracted:
             _check_registry(path, folder / REGISTRY, extracted, manifest)
-            with _opened(settings) as target:
+            with opened(settings) as target:
                 require_empty(settings.database_url, target)
                 has_key = _place_key(settings, folder / KEY, without_key)
                 _fill(settings, extracted, target, manifest, actor, progress)
@@ -132,7 +132,7 @@ def _extract(
     settings: Settings, engine: sa.Engine, path: Path, content: Content, progress: Progress
 ) -> tuple[Head, dict[str, int]]:
     """Copy the registry to a new SQLite file; return the head of its log, and its rows by table."""
-    with _opened(settings, f"sqlite:///{path}") as copy:
+    with opened(settings, f"sqlite:///{path}") as copy:
         upgrade(copy)
         with snapshot(engine) as source:
             return read_head(source) or EMPTY, copy_registry(source, copy, progress, content=content)
@@ -211,16 +211,6 @@ def _fill(
 
     with snapshot(extracted) as source:
         copy_registry(source, target, progress, content=content, finish=finish)
-
-
-@contextmanager
-def _opened(settings: Settings, url: str | None = None) -> Iterator[sa.Engine]:
-    """Open a database, this installation's unless given, and close it in the end: SQLite then folds its log into the file."""
-    engine = open_database(settings if url is None else replace(settings, database_url=url))
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,20 +35,30 @@ def copy_database(settings: Settings, source: str, target: str, *, actor: Actor,
     The target gets its tables first. Raises `DatabaseNotEmpty`, `DatabaseBehind` or `DatabaseUnusable`.
     """
     require_file(source)
-    read, written = (open_database(replace(settings, database_url=url)) for url in (source, target))
-    if read.url == written.url:
-        raise DatabaseNotEmpty("the two databases are one and the same; name another one to copy to")
-    require_current(read)
-    require_empty(target, written)
-    upgrade(written)
+    with opened(settings, source) as read, opened(settings, target) as written:
+        if read.url == written.url:
+            raise DatabaseNotEmpty("the two databases are one and the same; name another one to copy to")
+        require_current(read)
+        require_empty(target, written)
+        upgrade(written)
 
-    def finish(connection: sa.Connection) -> None:
-        details = {"from": shown_url(source), "to": shown_url(target)}
-        log_event(connection, actor, "database-copy", details=details)
+        def finish(connection: sa.Connection) -> None:
+            details = {"from": shown_url(source), "to": shown_url(target)}
+            log_event(connection, actor, "database-copy", details=details)
 
-    with snapshot(read) as connection:
-        rows = copy_registry(connection, written, progress, finish=finish)
-    return CopiedDatabase(rows, verify_events(written, signing_key(settings.signing_key_file), allow_unsealed=True))
+        with snapshot(read) as connection:
+            rows = copy_registry(connection, written, progress, finish=finish)
+        return CopiedDatabase(rows, verify_events(written, signing_key(settings.signing_key_file), allow_unsealed=True))
+
+
+@contextmanager
+def opened(settings: Settings, url: str | None = None) -> Iterator[sa.Engine]:
+    """Open a database, this installation's unless given, and close it in the end: SQLite then folds its log into the file."""
+    engine = open_database(settings if url is None else replace(settings, database_url=url))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def require_file(url: str) -> None:
@@ -64,8 +76,8 @@ def require_empty(url: str, engine: sa.Engine) -> None:
 
 
 def shown_url(url: str) -> str:
-    """Return a database URL as it may be printed and logged: its password, and what else may hold one, left out."""
-    return sa.make_url(url).set(password=None, query={}).render_as_string()
+    """Return a database URL as it may be printed and logged: without its password and what else may hold one."""
+    return sa.make_url(url).set(query={}).render_as_string(hide_password=True)
 
 
 def _sqlite_file(url: str) -> Path | None:

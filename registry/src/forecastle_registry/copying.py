@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from .errors import DatabaseBehind, DatabaseNotEmpty, DatabaseUnusable
 from .tables import UtcText, artifacts, metadata, versions
 
 BATCH = 200  # rows; a version's has some ten thousand bytes of JSON
+STEPS = 100  # how often progress is told at most
 
 Progress = Callable[[int, int, str], None]
 """Told how many rows are copied, of how many, and of which table."""
@@ -26,6 +28,7 @@ Content = Callable[[str, bytes | None], bytes | None]
 """From an artifact's digest and what the source's row holds, to what the target's row shall hold."""
 
 Finish = Callable[[sa.Connection], None]
+_Batches = Generator[list[dict[str, Any]], None, None]
 
 
 def copy_registry(
@@ -87,25 +90,27 @@ def _count(connection: sa.Connection, table: sa.Table) -> int:
 def _copy_tables(
     source: sa.Connection, target: sa.Connection, counts: dict[str, int], progress: Progress, content: Content
 ) -> None:
-    done, total = 0, sum(counts.values())
+    done, told, total = 0, 0, sum(counts.values())
     for table in metadata.sorted_tables:
-        progress(done, total, table.name)
-        batches = _artifacts(source, content) if table is artifacts else _rows(source, table)
-        for batch in batches:
-            _insert(target, table, batch)
-            done += len(batch)
-            progress(done, total, table.name)
+        with closing(_artifacts(source, content) if table is artifacts else _rows(source, table)) as batches:
+            for batch in batches:
+                _insert(target, table, batch)
+                done += len(batch)
+                if (done - told) * STEPS >= total:
+                    told = done
+                    progress(done, total, table.name)
         _go_on_counting(target, table)
 
 
-def _rows(source: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
+def _rows(source: sa.Connection, table: sa.Table) -> _Batches:
     """Read a table in the order of its key, so that a version comes after its parent."""
     query = sa.select(*map(_as_it_is, table.c)).order_by(*table.primary_key)
-    for batch in source.execute(query.execution_options(yield_per=BATCH)).mappings().partitions():
-        yield [dict(row) for row in batch]
+    with source.execute(query.execution_options(yield_per=BATCH)) as result:
+        for batch in result.mappings().partitions():
+            yield [dict(row) for row in batch]
 
 
-def _artifacts(source: sa.Connection, content: Content) -> Iterator[list[dict[str, Any]]]:
+def _artifacts(source: sa.Connection, content: Content) -> _Batches:
     named = sa.exists().where(versions.c.artifact_digest == artifacts.c.digest).label("named")
     columns = [_as_it_is(column) for column in artifacts.c if column is not artifacts.c.content]
     for row in map(dict, source.execute(sa.select(*columns, named).order_by(artifacts.c.digest)).mappings().all()):

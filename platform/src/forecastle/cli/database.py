@@ -44,8 +44,8 @@ def copy(source: str | None, target: str) -> None:
     settings = settings_from(os.environ)
     with progress_report() as report:
         copied = copy_database(settings, source or settings.database_url, target, actor=command_line(), progress=report)
-    counts = ", ".join(f"{count} {name}" for name, count in copied.rows.items() if name in ("models", "versions", "events"))
-    click.echo(f"Copied {counts} to {shown_url(target)}.")
+    counts = [f"{copied.rows[name]} {name}" for name in ("models", "versions", "events")]
+    click.echo(f"Copied {counts[0]}, {counts[1]} and {counts[2]} to {shown_url(target)}.")
     explain_log(copied.log)
     click.echo(
         "Next: set FORECASTLE_DATABASE_URL to the new database wherever this installation runs, and restart its servers."
