@@ -15,11 +15,7 @@ from forecastle_sdk.errors import ForecastleError, ParametersError
 from .. import __version__
 from ..errors import PlatformError
 from ..settings import SHOW_TRACEBACK
-<<<<<<< Updated upstream
-from . import auditing, backups, database, doctor, forecasting, listing, moving, serving, training
-=======
-from . import backups, database, doctor, forecasting, listing, moving, reproducing, serving, training
->>>>>>> Stashed changes
+from . import auditing, backups, database, doctor, forecasting, listing, moving, reproducing, serving, training
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
