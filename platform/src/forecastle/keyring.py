@@ -14,6 +14,7 @@ from forecastle_registry.errors import RegistryError
 from forecastle_registry.keys import NOTED_EVERY, Admission, Key, admit, is_key, note_use, prefix_of
 
 from .errors import AccessRefused, KeyRefused
+from .memory import Memory, Told
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -34,20 +35,28 @@ INVALID = "this is not a key of this installation; look at how it was copied, or
 class Keyring:
     """Decides who may in at all. What they may do there is for their key's role and scope to say."""
 
-    def __init__(self, engine: Engine, settings: Settings, *, loopback: bool) -> None:
+    def __init__(self, engine: Engine, settings: Settings, memory: Memory, *, loopback: bool) -> None:
         self._engine, self._always_open, self._loopback = engine, settings.open, loopback
+        self._memory = memory
         self._any_key = False
         self._uses = Uses(engine)
 
     def admit(self, secret: str | None, model: str | None = None, alias: str = PRODUCTION) -> Admission:
         """Read what a request needs to begin with. Nothing else on a forecast's way reads the database.
 
-        This is the place for answers from memory while the database is unreachable (FORECASTLE_STALE_FOR): an admission
-        depends on nothing but the three arguments and the database. Raises `DatabaseUnusable`.
+        Raises `DatabaseUnusable`.
         """
         admission = admit(self._engine, None if secret is None else prefix_of(secret), model, alias)
         self._any_key = admission.any_key
         return admission
+
+    def recall(self, secret: str | None, model: str | None) -> Told[Admission]:
+        """Read as `admit` does; while the database is unreachable, return what it told. For what changes nothing only.
+
+        Raises `DatabaseUnusable`.
+        """
+        key = "admission", None if secret is None else prefix_of(secret), model
+        return self._memory.read(key, lambda: self.admit(secret, model))
 
     def authenticate(self, secret: str | None, admission: Admission) -> Key | None:
         """Return the key that was presented, None for somebody without one where the server is open.

@@ -22,6 +22,7 @@ from forecastle_registry.aliases import Live
 from forecastle_registry.keys import ADMIN, ROLES, Admission, Key
 
 from ..errors import AccessRefused
+from ..memory import Told
 from .credentials import is_ambient, presented
 from .services import services
 
@@ -50,7 +51,12 @@ class Caller:
     """Who asks, and what the database said as they were let in. `key` is None where the server is open to everybody."""
 
     key: Key | None
-    admission: Admission
+    told: Told[Admission]
+
+    @property
+    def admission(self) -> Admission:
+        """What the database said, now or, where it cannot be reached, some time ago."""
+        return self.told.value
 
 
 def needs(role: Role) -> Callable[[View], View]:
@@ -84,14 +90,16 @@ def enforce() -> None:
         request.get_data()  # the slow part of a request: what is live is read after it
     keyring, secret = services().keyring, presented(request)
     model = (request.view_args or {}).get("model")
-    admission = keyring.admit(secret, model)
+    flask.g.changes = role is not Role.READER and request.method not in SAFE
+    told = Told(keyring.admit(secret, model)) if flask.g.changes else keyring.recall(secret, model)
+    admission = told.value
     key = keyring.authenticate(secret, admission)
     if keyring.why_open(admission):
         _check_host(request)
     if key is not None:
         _check_role(key, role)
         _check_scope(key, role, model)
-    flask.g.caller = Caller(key, admission)
+    flask.g.caller = Caller(key, told)
 
 
 def caller() -> Caller:
@@ -106,9 +114,10 @@ def actor() -> Actor:
     return Actor("open", origin) if key is None else Actor(key.name, origin, key.prefix, admin=key.role == ADMIN)
 
 
-def live() -> Live | None:
+def live() -> Told[Live | None]:
     """Return what `production` of the address's model points at, as of when the request was let in."""
-    return caller().admission.live
+    told = caller().told
+    return Told(told.value.live, told.age)
 
 
 def sees_all() -> bool:

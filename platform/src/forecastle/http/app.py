@@ -18,7 +18,7 @@ from . import catalogue as catalogue_views
 from .access import enforce
 from .blueprints import Api
 from .replies import OrjsonProvider
-from .services import EXTENSION, Services
+from .services import EXTENSION, Services, services
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,11 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
     )
     engine = open_database(settings)
     require_current(engine)
-    keyring = Keyring(engine, settings, loopback=loopback)
-    keyring.require_open_or_key()
     found = discover() if plugins is None else plugins
-    app.extensions[EXTENSION] = Services(settings, engine, found, Forecasting(engine, found, settings), keyring)
+    forecasting = Forecasting(engine, found, settings)
+    keyring = Keyring(engine, settings, forecasting.memory, loopback=loopback)
+    keyring.require_open_or_key()
+    app.extensions[EXTENSION] = Services(settings, engine, found, forecasting, keyring)
     app.before_request(_begin)
     app.after_request(_finish)
     problems.register(app)
@@ -78,6 +79,8 @@ def _begin() -> None:
 
 
 def _finish(response: flask.Response) -> flask.Response:
+    if flask.g.get("changes"):  # what was read before is not to be told once this has been answered
+        services().forecasting.memory.forget()
     response.headers["X-Request-ID"] = flask.g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.mimetype == "text/html":

@@ -30,7 +30,10 @@ class ReadinessSchema(marshmallow.Schema):
     status = fields.String(
         required=True,
         validate=validate.OneOf(["ok", "degraded"]),
-        metadata={"description": "`degraded`: it answers, and not with every version that is live", "example": "ok"},
+        metadata={
+            "description": "`degraded`: it answers, but not with every version that is live, or from memory",
+            "example": "ok",
+        },
     )
     problems = fields.List(
         fields.Nested(LiveProblemSchema),
@@ -51,8 +54,13 @@ def live() -> dict[str, Any]:
 @blueprint.response(200, ReadinessSchema)
 @needs(Role.PUBLIC)
 def ready() -> dict[str, Any]:
-    """Tell that the database answers and is up to date, and which live versions do not load here; no model is needed."""
+    """Tell that the database answers and is up to date, and which live versions do not load here; no model is needed.
+
+    While the database is unreachable, a server that FORECASTLE_STALE_FOR lets answer from memory is `degraded`, not away.
+    """
     found = services()
-    require_current(found.engine)
+    told = found.forecasting.memory.read("revision", lambda: require_current(found.engine))
+    if told.age is not None:
+        return {"status": "degraded", "problems": []}
     problems = [asdict(problem) for problem in known_problems(found.engine, found.forecasting.loader)]
     return {"status": "degraded" if problems else "ok", "problems": problems}

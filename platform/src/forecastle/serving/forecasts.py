@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine
@@ -19,6 +20,7 @@ from forecastle_sdk import Forecast, Signature
 from forecastle_sdk.errors import OverflowingForecast, Problem
 
 from ..errors import pointer_to
+from ..memory import Memory, Told
 from ..plugins import Catalogue
 from ..settings import Settings
 from .loading import LoadedVersion, Loader
@@ -42,10 +44,11 @@ class Forecasting:
 
     def __init__(self, engine: Engine, catalogue: Catalogue, settings: Settings) -> None:
         self._engine = engine
+        self.memory = Memory(settings.stale_for)
         self.loader = Loader(engine, catalogue, settings)
 
     def choose(
-        self, model: str, version: int | None = None, alias: str | None = None, *, live: Live | None = None
+        self, model: str, version: int | None = None, alias: str | None = None, *, live: Told[Live | None] | None = None
     ) -> LoadedVersion:
         """Return the version that a request means, loaded; see `Loader.load_live` for what is live and does not load.
 
@@ -53,16 +56,22 @@ class Forecasting:
         is meant, it is read now. Raises `ModelNotFound`, `VersionNotFound` or `AliasNotFound`, and what loading raises.
         """
         if version is not None:
-            return self.loader.load_version(get_version(self._engine, model, version))
-        if live is None or live.alias != (alias or PRODUCTION):
-            live = live_version(self._engine, model, alias or PRODUCTION)
-        return self.loader.load_live(live)
+            return self._load_pinned(model, version)
+        wanted = alias or PRODUCTION
+        if live is not None and live.value is not None and live.value.alias == wanted:
+            return _noticed(self.loader.load_live(live.value), live)
+        told = self.memory.read(("live", model, wanted), lambda: live_version(self._engine, model, wanted))
+        return _noticed(self.loader.load_live(told.value), told)
+
+    def _load_pinned(self, model: str, number: int) -> LoadedVersion:
+        told = self.memory.read(("digest", model, number), lambda: get_version(self._engine, model, number).artifact_digest)
+        return _noticed(self.loader.load(model, number, told.value), told)
 
     def describe(self, model: str, alias: str = PRODUCTION) -> Version:
         """Return the row of the version that is live: enough for documents and templates, also when its plugin is gone."""
         return get_version(self._engine, model, live_version(self._engine, model, alias).version_number)
 
-    def forecast(self, model: str, ask: Ask, *, live: Live | None = None) -> Answer:
+    def forecast(self, model: str, ask: Ask, *, live: Told[Live | None] | None = None) -> Answer:
         """Answer a request. Raises what `choose` and `answer` raise."""
         return answer(self.choose(model, ask.version, ask.alias, live=live), ask)
 
@@ -79,6 +88,12 @@ def answer(loaded: LoadedVersion, ask: Ask) -> Answer:
         raise _overflowing(error, loaded.signature, exog) from None
     alias = None if ask.version is not None else ask.alias or PRODUCTION
     return Answer(loaded, alias, horizon, loaded.signature.index.after(0, horizon), asked, forecast)
+
+
+def _noticed(loaded: LoadedVersion, told: Told[Any]) -> LoadedVersion:
+    """Say with the version that which one it is comes from memory, where it does."""
+    notices = told.notices
+    return replace(loaded, notices=(*loaded.notices, *(n.to_json() for n in notices))) if notices else loaded
 
 
 def _overflowing(error: OverflowingForecast, signature: Signature, exog: np.ndarray | None) -> OverflowingForecast:
