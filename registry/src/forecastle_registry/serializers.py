@@ -59,10 +59,10 @@ def loads(
 
     Raises `ArtifactCorrupt` when the digest differs, `ArtifactRefused` for everything else that is not as it should be.
     """
-    _, read = _of(serializer)
     check_size(len(data), digest, max_bytes)
     check_digest(data, digest)
     try:
+        _, read = _of(serializer)
         return read(data, _Trust(key, allow_pickle, trusted_types), max_bytes)
     except ArtifactRefused as refusal:
         refusal.digest = digest
@@ -173,5 +173,5 @@ SERIALIZERS = tuple(_SERIALIZERS)
 
 def _of(serializer: str) -> tuple[_Write, _Read]:
     if serializer not in _SERIALIZERS:
-        raise ArtifactRefused(f"there is no serializer {serializer!r}; choose one of {', '.join(SERIALIZERS)}")
+        raise ArtifactRefused(f"there is no serializer {shown(repr(serializer))}; choose one of {', '.join(SERIALIZERS)}")
     return _SERIALIZERS[serializer]

@@ -180,6 +180,8 @@ class _Reader:
         types = self._value(node["key_types"], depth - 1)  # so that a key's type is no deeper than the dict itself
         if type(content) is not dict or type(types) is not list or types != [str] * len(content):
             refuse("a dict whose keys are not all text")
+        if not all(map(is_unicode, content)):
+            refuse("a key with half a surrogate pair")
         return {key: self._data(item, depth + 1) for key, item in content.items()}
 
     def _scalar(self, node: dict[str, Any], _depth: int) -> Any:
@@ -188,6 +190,8 @@ class _Reader:
         value = json.loads(node["content"])
         if type(value) not in _SCALARS:
             refuse(f"a JSON node with a {type(value).__name__}")
+        if type(value) is str and not is_unicode(value):
+            refuse("text with half a surrogate pair")
         return value
 
     def _array(self, node: dict[str, Any], _depth: int) -> np.ndarray[Any, Any]:

@@ -38,7 +38,8 @@ _UTF8_NAME = 0x800
 _PLAIN = re.compile(r"[0-9]{1,20}\.npy")  # what a state of plain data has beside its schema
 _DECLARED = re.compile(r"[0-9a-f-]{1,36}\.(npy|npz|bin)")  # what skops itself writes: by an object's id, or by a UUID
 
-_LOCAL = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
+# Signature, (version), flags, method, (time, date), checksum, sizes packed and unpacked, lengths of the name and of what follows.
+_LOCAL = struct.Struct("<4s2xHH4xLLLHH")
 _END = struct.Struct("<4sHHHHLLH")  # signature, disks (2), entries (2), size and place of the directory, length of a comment
 _ENTRY_BYTES = 46 + 64  # of the directory for one member: its fields, and a name, which is an id and an ending
 _ZIP64_LOCATOR = b"PK\x06\x07"
@@ -62,16 +63,17 @@ def unpacked(data: bytes, max_bytes: int) -> dict[str, bytes]:
     with _opened(data) as archive:
         infos = archive.infolist()
         _check_directory(data, infos, archive.start_dir, max_bytes, _PLAIN)
-        return {info.filename: _content(archive, info) for info in infos}
+        return {info.filename: _content(data, info) for info in infos}
 
 
 def check_declared(data: bytes, max_bytes: int) -> None:
-    """Check a zip's layout, names and sizes for a file that skops itself is to read. Raises `ArtifactRefused`."""
+    """Check a zip's layout, names and true sizes for a file that skops itself is to read. Raises `ArtifactRefused`."""
     try:
         with _opened(data) as archive:
             infos = archive.infolist()
             _check_directory(data, infos, archive.start_dir, max_bytes, _DECLARED)
-            nested = sum(_nested_size(archive, info) for info in infos if info.filename.endswith(".npz"))
+            contents = ((info.filename, _content(data, info)) for info in infos)
+            nested = sum(_nested_size(content) for name, content in contents if name.endswith(".npz"))
     except BROKEN as error:
         raise not_readable(error) from error
     if nested > max_bytes:
@@ -135,23 +137,36 @@ def _check_layout(data: bytes, infos: list[zipfile.ZipInfo], start: int) -> None
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset != place:
             refuse("members that overlap, or bytes between them")
-        signature, name, extra = _LOCAL.unpack_from(data, place)
-        if signature != b"PK\x03\x04":
-            refuse("a member without a beginning")
-        place += _LOCAL.size + name + extra + info.compress_size
+        place = _content_at(data, info) + info.compress_size
     if place != start:
         refuse("members that overlap, or bytes between them")
 
 
-def _nested_size(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+def _content_at(data: bytes, info: zipfile.ZipInfo) -> int:
+    """Return where a member's content begins; what stands before it must say the same of it as the directory."""
+    signature, *told, name, extra = _LOCAL.unpack_from(data, info.header_offset)
+    begin = info.header_offset + _LOCAL.size
+    truth = [info.flag_bits, info.compress_type, info.CRC, info.compress_size, info.file_size]
+    if signature != b"PK\x03\x04" or told != truth or data[begin : begin + name] != info.filename.encode():
+        refuse("a member of which its zip says two things")
+    return begin + name + extra
+
+
+def _nested_size(content: bytes) -> int:
     """Return the size that a member, itself a zip, declares to have when it is unpacked."""
-    with _opened(_content(archive, info)) as inner:
-        return sum(each.file_size for each in inner.infolist())
+    with _opened(content) as inner:
+        return sum(info.file_size for info in inner.infolist())
 
 
-def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    with archive.open(info) as member:
-        content = member.read(info.file_size + 1)
-    if len(content) != info.file_size:
-        refuse("a member of another size than it declares")
+def _content(data: bytes, info: zipfile.ZipInfo) -> bytes:
+    """Return a member's bytes; a stream that would become more of them than it declares is not followed further."""
+    start = _content_at(data, info)
+    content = data[start : start + info.compress_size]
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        content = stream.decompress(content, info.file_size + 1)
+        if not stream.eof or stream.unused_data:
+            refuse("a member of another size than it declares")
+    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+        refuse("a member of another size or checksum than it declares")
     return content
