@@ -100,6 +100,7 @@ def test_every_page_with_commands_is_run_here() -> None:
     assert {block.page for page in PAGES for block in blocks(page) if block.language == "bash"} == {
         "README.md",
         "docs/plugin-authors.md",
+        "docs/reproduce.md",
     }
 
 
@@ -119,6 +120,14 @@ def test_the_commands_of_the_readme_work_in_their_order(folder: Path, environmen
     assert "shop version 1" in printed
     assert "production is version 2 now; before it was version 1" in printed
     assert "production is version 1 now; before it was version 2" in printed
+
+
+def test_the_versions_of_the_page_on_reproducing_are_reproduced(folder: Path, environment: dict[str, str]) -> None:
+    run(["forecastle", "db", "upgrade"], folder, environment)
+    shell = [block.text for block in blocks("docs/reproduce.md") if block.language == "bash"]
+    printed = run(["bash", "-euo", "pipefail", "-c", "\n".join(shell)], folder, environment)
+    assert "flow version 1 is reproduced." in printed
+    assert '"reproduced": true' in printed
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.language == "python" for b in blocks(page))])
