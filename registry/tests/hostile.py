@@ -25,7 +25,7 @@ from forecastle_registry.serializers import dumps
 from forecastle_registry.skops_format import MAX_DEPTH
 from forecastle_registry.skops_format import write as write_skops
 from forecastle_registry.skops_zip import MAX_MEMBERS, SCHEMA
-from registry.tests.zips import DEFLATED, Member, deflated, stored, zeros, zip_of
+from registry.tests.zips import DEFLATED, Member, deflated, entry_of, stored, zeros, zip_of
 
 FOREIGN_KEY = b"the key of another installation, long enough"
 MAGIC = b"forecastle pickle 1\n"
@@ -300,6 +300,7 @@ def _bombs() -> dict[str, bytes]:
     gigabyte = zeros(array.name.decode(), 1024)
     many = [stored(f"{number}.npy", b"") for number in range(2, 2**16 + 12)]
     one = replace(gigabyte, packed=gigabyte.packed[: len(gigabyte.packed) // 64] + b"\3\0", size=2**24)
+    million = entry_of(stored("3.npy", b""), 0) * 1_000_000
     same = [replace(one, name=f"{number}.npy".encode(), at=0) for number in range(2, 200)]
     return {
         "of a gigabyte of zeros": zip_of([schema, gigabyte]),
@@ -309,6 +310,7 @@ def _bombs() -> dict[str, bytes]:
         "of many members that are one": zip_of([schema, *same]),
         "with a member within another": zip_of([schema, stored("3.npy", zip_of([array])), replace(array, at=80)]),
         "of 65,546 members that says it has ten": zip_of([schema, *many]),
+        "of a million members that says it has two": zip_of([schema, array], end=million, size=108 + len(million)),
         f"of {MAX_MEMBERS + 1:,} members": zip_of([schema, *many[:MAX_MEMBERS]]),
         "in a zip": zip_of([stored(SCHEMA, zip_of([schema, array]))]),
     }

@@ -55,7 +55,7 @@ def zip_of(members: Sequence[Member], *, before: bytes = b"", between: bytes = b
     for member in members:
         start = len(body) if member.at is None else member.at
         body += _local(member) + member.packed
-        directory += _entry(member, start)
+        directory += entry_of(member, start)
     truth = {"entries": len(members) & 0xFFFF, "size": len(directory), "place": len(body) + len(between), "comment": 0} | lies
     fields = (b"PK\5\6", 0, 0, truth["entries"], truth["entries"], truth["size"], truth["place"], truth["comment"])
     return bytes(body) + between + bytes(directory) + end + struct.pack("<4s4H2LH", *fields)
@@ -67,7 +67,8 @@ def _local(member: Member) -> bytes:
     return struct.pack("<4s5H3L2H", b"PK\3\4", *version, *sizes, len(member.name), 0) + member.name
 
 
-def _entry(member: Member, start: int) -> bytes:
+def entry_of(member: Member, start: int) -> bytes:
+    """Return what the directory says of a member."""
     version = 0x0314, 20, member.flags, member.method, 0, 33
     sizes = member.crc, len(member.packed), member.size & 0xFFFFFFFF
     rest = len(member.name), len(member.extra), 0, 0, 0, 0, start

@@ -38,7 +38,7 @@ _UTF8_NAME = 0x800
 _PLAIN = re.compile(r"[0-9]{1,20}\.npy")  # what a state of plain data has beside its schema
 _DECLARED = re.compile(r"[0-9a-f-]{1,36}\.(npy|npz|bin)")  # what skops itself writes: by an object's id, or by a UUID
 
-# Signature, (version), flags, method, (time, date), checksum, sizes packed and unpacked, lengths of the name and of what follows.
+# Signature, (version), flags, method, (time, date), checksum, sizes packed and unpacked, lengths of the name and of an extra.
 _LOCAL = struct.Struct("<4s2xHH4xLLLHH")
 _END = struct.Struct("<4sHHHHLLH")  # signature, disks (2), entries (2), size and place of the directory, length of a comment
 _ENTRY_BYTES = 46 + 64  # of the directory for one member: its fields, and a name, which is an id and an ending
