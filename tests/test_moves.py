@@ -194,6 +194,21 @@ def test_a_move_with_a_stale_etag_is_412_and_told_the_current_state(client: Flas
     assert live(client) == 2
 
 
+def test_of_several_etags_one_must_fit(client: FlaskClient) -> None:
+    first = promote(client, 1).headers["ETag"]
+    second = promote(client, 2, if_match=f'"x", {first}').headers["ETag"]
+    problem_of(promote(client, 3, if_match=f'"x", {first}'), 412, "alias-stale")
+    assert rollback(client, if_match=f"{first},{second}").status_code == 200
+    assert live(client) == 1
+
+
+@pytest.mark.parametrize("header", ["", ",", "x", 'W/"production.1"', "\"production.1"])
+def test_what_is_no_strong_etag_of_the_alias_fits_nothing(client: FlaskClient, header: str) -> None:
+    assert promote(client, 1).headers["ETag"] == '"production.1"'
+    problem_of(promote(client, 2, if_match=header), 412, "alias-stale")
+    assert live(client) == 1
+
+
 def test_an_etag_of_one_alias_does_not_fit_another(client: FlaskClient) -> None:
     etag = promote(client, 1).headers["ETag"]
     promote(client, 1, alias="staging")

@@ -52,6 +52,7 @@ def test_new_rows_make_a_child_version_that_has_seen_them(client: FlaskClient) -
         "version": 2,
         "parent": 1,
         "live": False,
+        "refusal": None,
         "trained_until": "2018-02-01",
         "nobs": 38,
     }

@@ -8,7 +8,7 @@ import click
 
 from forecastle_sdk.errors import QuantilesError
 
-from ..describing import version_document
+from ..describing import refusal_document, version_document
 from ..observing import observations_from_file
 from ..observing import observe as run_observe
 from ..serving.files import exog_from_file
@@ -16,6 +16,7 @@ from ..serving.forecasts import Answer, answer
 from ..serving.rendering import all_notices, as_csv, as_document
 from ..serving.request import Ask, spread
 from .installation import Installation, command_line
+from .moving import live_words
 from .output import as_json, print_json, print_table
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -91,7 +92,7 @@ def _print_answer(found: Answer) -> None:
 @click.option(
     "--data", "file", type=FILE, required=True, help="A CSV or Excel file with the rows that follow the last known one."
 )
-@click.option("--promote", is_flag=True, help="Make the child version live at once.")
+@click.option("--promote", is_flag=True, help="Make the child version live at once, if `production` lets it.")
 @as_json
 def observe(model: str, file: Path, promote: bool, json_: bool) -> None:
     """Let MODEL see new rows without a refit: a child version is registered, its parameters unchanged."""
@@ -109,8 +110,9 @@ def observe(model: str, file: Path, promote: bool, json_: bool) -> None:
     )
     version = registered.version
     if json_:
-        print_json({**version_document(version), "live": registered.live})
+        told = {"live": registered.live, "refusal": refusal_document(registered.refusal)}
+        print_json({**version_document(version), **told})
         return
-    live = "live now" if registered.live else f"not live; `forecastle promote {model} {version.number}` makes it so"
+    live = live_words(registered, "live now")
     last = version.signature["index"]["last"]
     click.echo(f"{model} version {version.number} has seen the rows until {last} (child of version {version.parent}), {live}.")

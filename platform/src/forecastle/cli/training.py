@@ -9,12 +9,13 @@ import click
 from forecastle_registry.serializers import SERIALIZERS
 from forecastle_registry.versions import Registered
 
-from ..describing import version_document
+from ..describing import refusal_document, version_document
 from ..training.loading import load_data
 from ..training.samples import SAMPLES
 from ..training.service import Training
 from ..training.service import train as run_training
 from .installation import Installation, command_line
+from .moving import live_words
 from .output import as_json, print_json, print_table, progress_report
 
 
@@ -65,7 +66,8 @@ def assignments(context: click.Context, parameter: click.Parameter, pairs: tuple
     "--promote",
     is_flag=True,
     default=None,
-    help="Make the version live, whatever its verdict. A model's first version goes live by itself when it converged.",
+    help="Make the version live, whatever its verdict, unless `production` is protected and asks for more. A model's first"
+    " version goes live by itself when it converged and nothing protects `production`.",
 )
 @as_json
 def train(
@@ -104,19 +106,15 @@ def train(
     with progress_report() as report:
         registered = run_training(engine, here.catalogue, here.settings, training, report)
     if json_:
-        print_json({**version_document(registered.version), "live": registered.live})
+        told = {"live": registered.live, "refusal": refusal_document(registered.refusal)}
+        print_json({**version_document(registered.version), **told})
     else:
         _print_summary(registered)
 
 
 def _print_summary(registered: Registered) -> None:
     version = registered.version
-    live = (
-        "live as production"
-        if registered.live
-        else f"not live; `forecastle promote {version.model} {version.number}` makes it so"
-    )
-    click.echo(f"{version.model} version {version.number} is registered, {live}.")
+    click.echo(f"{version.model} version {version.number} is registered, {live_words(registered, 'live as production')}.")
     llf = "" if version.llf is None else f", log-likelihood {version.llf:.2f}"
     verdict = "" if version.verdict is None else f"Verdict: {version.verdict}{llf}. "
     click.echo(f"{verdict}Parameters: {', '.join(f'{name}={value}' for name, value in version.parameters.items())}.")

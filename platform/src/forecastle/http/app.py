@@ -13,7 +13,7 @@ from ..keyring import Keyring
 from ..plugins import Catalogue, discover
 from ..serving.forecasts import Forecasting
 from ..settings import Settings
-from . import audit, changes, forecasts, health, pages, problems
+from . import audit, changes, forecasts, health, pages, problems, versions_admin
 from . import catalogue as catalogue_views
 from .access import enforce
 from .blueprints import Api
@@ -62,6 +62,7 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
         catalogue_views.models,
         changes.observations,
         changes.admin,
+        versions_admin.blueprint,
         audit.blueprint,
         catalogue_views.plugins,
         health.blueprint,

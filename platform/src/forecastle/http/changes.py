@@ -7,19 +7,24 @@ from typing import Any
 
 import flask
 
-from forecastle_registry.aliases import Moved
+from forecastle_registry.aliases import IfMatch, Moved, Waiting
 from forecastle_registry.versions import Registered
 from forecastle_sdk import Signature
 
 from .. import moves
+from ..comparing import Preview
+from ..describing import move_document, preview_document, refusal_document
 from ..errors import UnreadableTable
 from ..observing import Observations, observations_from_file, observe
 from .access import Role, actor, needs
 from .blueprints import Blueprint
+from .move_schemas import MovedSchema, PromoteSchema, RollbackSchema, WaitingSchema
 from .problems import RequestRefused
 from .reading import MULTIPART, StrictParser, read_query
-from .schemas import MovedSchema, ObservationsSchema, ObservedSchema, PromoteSchema, RollbackSchema
+from .schemas import ObservationsSchema, ObservedSchema
 from .services import services
+
+Reply = tuple[dict[str, Any] | flask.Response, int, dict[str, str]]
 
 observations = Blueprint("observations", __name__, url_prefix="/models", description="New rows without a refit")
 admin = Blueprint("admin", __name__, url_prefix="/admin/models", description="Forward and back")
@@ -30,11 +35,17 @@ PROMOTE = {
     "schema": {"type": "string", "enum": ["true", "false"]},
     "description": "Make the child live at once",
 }
+DRY_RUN = {
+    "name": "dry_run",
+    "in": "query",
+    "schema": {"type": "string", "enum": ["true", "false"]},
+    "description": "Prove the version and tell what would change; nothing moves",
+}
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "schema": {"type": "string"},
-    "description": "The alias's ETag: move only if it has not moved",
+    "description": "The alias's ETag, or several: move only if it is one of them. `*`: move only if it points at something",
 }
 BODY = {
     "required": True,
@@ -53,7 +64,7 @@ BODY = {
 @needs(Role.TRAINER)
 def append_observations(model: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Register a child version that has also seen new rows; parameters stay as they are."""
-    promote = _promote(read_query(flask.request))
+    promote = _only_flag("promote")
     found = services()
     reader = _file_reader() if flask.request.mimetype == MULTIPART else _json_reader()
     registered = observe(
@@ -66,58 +77,42 @@ def append_observations(model: str) -> tuple[dict[str, Any], int, dict[str, str]
 @admin.route("/<string:model>/promote", methods=["POST"])
 @admin.arguments(PromoteSchema)
 @admin.response(200, MovedSchema)
-@admin.doc(parameters=[IF_MATCH])
+@admin.alt_response(202, schema=WaitingSchema, description="The alias asks for approval: a second admin must do the same")
+@admin.doc(parameters=[DRY_RUN, IF_MATCH])
 @needs(Role.ADMIN)
-def promote(body: dict[str, Any], model: str) -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Make a version live, once it has been loaded and has reproduced its golden forecast."""
-    _refuse_query()
-    found = services()
-    moved = moves.promote(
-        found.engine,
-        found.forecasting.loader,
-        model,
-        body["version"],
-        alias=body["alias"],
-        if_match=_if_match(),
-        actor=actor(),
-        reason=body["reason"],
-    )
-    return _moved(moved)
+def promote(body: dict[str, Any], model: str) -> Reply:
+    """Make a version live, once it has been loaded, has reproduced its golden forecast and passed the alias's gate."""
+    found, dry = services(), _only_flag("dry_run")
+    where = (found.engine, found.forecasting.loader, model, body["version"])
+    how: dict[str, Any] = {"alias": body["alias"], "if_match": _if_match(), "actor": actor()}
+    if dry:
+        return _preview(moves.preview_promotion(*where, **how))
+    return _moved(moves.promote(*where, **how, reason=body["reason"]))
 
 
 @admin.route("/<string:model>/rollback", methods=["POST"])
 @admin.arguments(RollbackSchema)
 @admin.response(200, MovedSchema)
-@admin.doc(parameters=[IF_MATCH])
+@admin.doc(parameters=[DRY_RUN, IF_MATCH])
 @needs(Role.ADMIN)
-def rollback(body: dict[str, Any], model: str) -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Go back to the version that was live before, or to the one that is named."""
-    _refuse_query()
-    found = services()
-    moved = moves.rollback(
-        found.engine,
-        found.forecasting.loader,
-        model,
-        alias=body["alias"],
-        to=body["to"],
-        if_match=_if_match(),
-        actor=actor(),
-        reason=body["reason"],
-    )
-    return _moved(moved)
+def rollback(body: dict[str, Any], model: str) -> Reply:
+    """Go back to the version that was live before, or to the one that is named. No gate and no approval stand in the way."""
+    found, dry = services(), _only_flag("dry_run")
+    where = (found.engine, found.forecasting.loader, model)
+    how: dict[str, Any] = {"alias": body["alias"], "to": body["to"], "if_match": _if_match(), "actor": actor()}
+    if dry:
+        return _preview(moves.preview_rollback(*where, **how))
+    return _moved(moves.rollback(*where, **how, reason=body["reason"]))
 
 
-def _moved(moved: Moved) -> tuple[dict[str, Any], int, dict[str, str]]:
-    alias = moved.alias
-    document = {
-        "model": alias.model,
-        "alias": alias.name,
-        "version": alias.live,
-        "previous": moved.previous,
-        "changed": moved.changed,
-        "stack": list(alias.stack),
-    }
-    return document, 200, {"ETag": f'"{alias.etag}"'}
+def _moved(moved: Moved | Waiting) -> Reply:
+    if isinstance(moved, Waiting):
+        return flask.jsonify(WaitingSchema().dump(move_document(moved))), 202, {}
+    return move_document(moved), 200, {"ETag": f'"{moved.alias.etag}"'}
+
+
+def _preview(preview: Preview) -> Reply:
+    return preview_document(preview), 200, {} if preview.etag is None else {"ETag": f'"{preview.etag}"'}
 
 
 def _observed(registered: Registered) -> dict[str, Any]:
@@ -127,6 +122,7 @@ def _observed(registered: Registered) -> dict[str, Any]:
         "version": version.number,
         "parent": version.parent,
         "live": registered.live,
+        "refusal": refusal_document(registered.refusal),
         "trained_until": version.signature["index"]["last"],
         "nobs": version.signature["nobs"],
     }
@@ -150,23 +146,20 @@ def _file_reader() -> Callable[[Signature], Observations]:
     return read
 
 
-def _if_match() -> str | None:
-    value = flask.request.headers.get("If-Match")
-    return None if value is None else value.strip().removeprefix("W/").strip('"')
+def _if_match() -> IfMatch:
+    """Return the ETags of the header, compared strongly as RFC 9110 (13.1.1) wants it: a weak one fits nothing."""
+    if "If-Match" not in flask.request.headers:
+        return None
+    given = flask.request.if_match
+    return "*" if given.star_tag else frozenset(given.as_set())
 
 
-def _promote(query: dict[str, str]) -> bool:
-    text = query.pop("promote", "false")
-    _refuse(query)
-    if text not in ("true", "false"):
-        raise RequestRefused(f"promote is {text!r:.40}; expected true or false")
-    return text == "true"
-
-
-def _refuse_query() -> None:
-    _refuse(read_query(flask.request))
-
-
-def _refuse(query: dict[str, str]) -> None:
+def _only_flag(name: str) -> bool:
+    """Return the one parameter that the query may have."""
+    query = read_query(flask.request)
+    text = query.pop(name, "false")
     if query:
-        raise RequestRefused(f"there is no parameter {next(iter(query))!r:.40} here")
+        raise RequestRefused(f"there is no parameter {next(iter(query))!r:.40} here; there is {name}")
+    if text not in ("true", "false"):
+        raise RequestRefused(f"{name} is {text!r:.40}; expected true or false")
+    return text == "true"

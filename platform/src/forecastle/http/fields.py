@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,27 @@ class Whole(fields.Integer):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if type(value) is not int:
             raise ValidationError(f"{value!r:.40}; expected a whole number")
+        return value
+
+
+class Number(fields.Float):
+    """A finite number, written as one: neither text nor true."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> float:
+        try:
+            if type(value) in NUMBERS and math.isfinite(value):
+                return float(value)
+        except OverflowError:
+            pass
+        raise ValidationError(f"{value!r:.40}; expected a finite number")
+
+
+class Flag(fields.Boolean):
+    """True or false, written as such: neither text nor 1."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> bool:
+        if type(value) is not bool:
+            raise ValidationError(f"{value!r:.40}; expected true or false")
         return value
 
 

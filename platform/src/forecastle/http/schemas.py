@@ -6,10 +6,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate
 
-from forecastle_registry.aliases import PRODUCTION
-
 from ..serving.request import MAX_QUANTILES, Ask
-from .fields import ExogField, Name, Numbers, Text, Whole
+from .fields import ExogField, Name, Numbers, Whole
 
 NUMBER_LIST = {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": MAX_QUANTILES}
 EXOG = {
@@ -160,7 +158,9 @@ class ModelSchema(Schema):
         required=True,
         metadata={"type": "object", "additionalProperties": {"type": "integer"}, "description": "Alias to live version"},
     )
-    latest = fields.Integer(required=True, metadata={"description": "The newest version's number"})
+    latest = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "The newest version's number; null: all were deleted"}
+    )
     links = fields.Raw(required=True, metadata={"type": "object", "additionalProperties": {"type": "string"}})
 
 
@@ -190,6 +190,11 @@ class VersionSummarySchema(Schema):
 
     number = fields.Integer(required=True)
     created_at = fields.String(required=True, metadata={"format": "date-time"})
+    archived_at = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"format": "date-time", "description": "Since when it may not go live; null: it may"},
+    )
     plugin = fields.String(required=True)
     verdict = fields.String(required=True, allow_none=True)
     llf = fields.Float(required=True, allow_none=True)
@@ -216,7 +221,6 @@ class VersionSchema(VersionSummarySchema):
     artifact_digest = fields.String(required=True, metadata={"description": "SHA-256 of the artifact's bytes"})
     state_digest = fields.String(required=True, metadata={"description": "SHA-256 of state and signature, canonically encoded"})
     state_format = fields.Integer(required=True)
-    archived_at = fields.String(required=True, allow_none=True)
     signature = fields.Raw(required=True, metadata={"type": "object"})
     estimates = fields.List(fields.Nested(EstimateSchema), required=True)
     criteria = fields.Raw(required=True, metadata={"type": "object"})
@@ -237,35 +241,6 @@ def page_of(item: type[Schema], name: str) -> type[Schema]:
     return Schema.from_dict(body, name=name)
 
 
-class PromoteSchema(StrictSchema):
-    """Make a version live."""
-
-    version = Whole(1, required=True, metadata={"example": 1})
-    alias = Name(load_default=PRODUCTION)
-    reason = Text(load_default=None, allow_none=True, validate=validate.Length(max=1000))
-
-
-class RollbackSchema(StrictSchema):
-    """Go back to what was live before."""
-
-    alias = Name(load_default=PRODUCTION)
-    to = Whole(1, load_default=None, allow_none=True, metadata={"description": "Go back to this version, not just one step"})
-    reason = Text(load_default=None, allow_none=True, validate=validate.Length(max=1000))
-
-
-class MovedSchema(Schema):
-    """Where an alias points after a promotion or a rollback."""
-
-    model = fields.String(required=True)
-    alias = fields.String(required=True)
-    version = fields.Integer(required=True, metadata={"description": "What is live now"})
-    previous = fields.Integer(required=True, allow_none=True, metadata={"description": "What was live before"})
-    changed = fields.Boolean(required=True)
-    stack = fields.List(
-        fields.Integer(), required=True, metadata={"description": "What a rollback would go back through; live is last"}
-    )
-
-
 class ObservationsSchema(StrictSchema):
     """New rows, in time order, that follow the last one that the model has seen."""
 
@@ -279,6 +254,13 @@ class ObservationsSchema(StrictSchema):
     exog = ExogField(metadata={**EXOG, "description": "The exogenous columns of the same rows, where the model has any"})
 
 
+class RefusalSchema(Schema):
+    """Why a version does not go live though it was to."""
+
+    code = fields.String(required=True, metadata={"example": "gate-closed"})
+    message = fields.String(required=True)
+
+
 class ObservedSchema(Schema):
     """The child version that a call of observations registered."""
 
@@ -286,5 +268,8 @@ class ObservedSchema(Schema):
     version = fields.Integer(required=True)
     parent = fields.Integer(required=True)
     live = fields.Boolean(required=True)
+    refusal = fields.Nested(
+        RefusalSchema, required=True, allow_none=True, metadata={"description": "Why it is not live, though it was to be"}
+    )
     trained_until = fields.Raw(required=True, metadata=STAMP)
     nobs = fields.Integer(required=True)
