@@ -11,6 +11,7 @@ PlatformError
 ├── NotAcceptable         no answer can be had in the form that was asked for
 ├── BackupRefused         a file is no backup that can be restored here, or one that would be overwritten
 ├── UnreadableTable       an uploaded file is no table that can be read
+├── TooManyRequests       a key has asked as often as it may for now
 ├── KeyRefused            a key is needed, or the one that was given is not valid
 └── AccessRefused         a foreign Host or Origin, an address that is not open, or a role too small
 """
@@ -109,6 +110,16 @@ class AccessRefused(PlatformError):
     """The request comes from a page of another site, or under a foreign host name, or needs a key."""
 
     code = "access-refused"
+
+
+class TooManyRequests(PlatformError):
+    """A key, or an address, has asked as often as `limit` lets it; `retry_after` is in seconds."""
+
+    code = "too-many-requests"
+
+    def __init__(self, limit: str, retry_after: int) -> None:
+        super().__init__(f"the limit of {limit} is reached; ask again in {retry_after} s")
+        self.limit, self.retry_after = limit, retry_after
 
 
 def pointer_to(*parts: object) -> str:

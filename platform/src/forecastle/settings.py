@@ -11,6 +11,7 @@ from typing import Any
 from forecastle_sdk.errors import Problem
 
 from .errors import SettingsError
+from .rates import MEMORY, SCHEMES, limits_from
 
 PREFIX = "FORECASTLE_"
 SHOW_TRACEBACK = PREFIX + "TRACEBACK"  # for whoever reports a bug of the command line
@@ -34,7 +35,7 @@ class Settings:
     stale_for: float = 0.0
     max_artifact: int = 256 * 1000**2
     rate_limit: str | None = None
-    rate_storage: str = "memory://"
+    rate_storage: str = MEMORY
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -102,6 +103,17 @@ def _seconds(text: str) -> float:
     return float(text.strip().rstrip("s"))
 
 
+def _limits(text: str) -> str:
+    limits_from(text)
+    return text
+
+
+def _rate_storage(text: str) -> str:
+    if not text.startswith(SCHEMES):
+        raise ValueError("expected memory:// or redis://host:6379")
+    return text
+
+
 def _only(allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text != allowed:
@@ -123,8 +135,8 @@ SETTINGS = (
     Setting("max_upload", _size, "10 MB", "the largest request body"),
     Setting("cache", _positive, "256", "how many versions a process keeps loaded"),
     Setting("compute", _only("loky"), "loky", "where the fits of a training run"),
-    Setting("rate_limit", str, "", "requests that a key may make, as 100/minute; no limit unless given"),
-    Setting("rate_storage", str, "memory://", "where requests are counted: memory:// for each process, or redis://host"),
+    Setting("rate_limit", _limits, "", "requests that a key may make, as 100/minute; no limit unless given"),
+    Setting("rate_storage", _rate_storage, MEMORY, "where requests are counted: memory:// for each process, or redis://host"),
     Setting("stale_for", _seconds, "0", "seconds that loaded versions answer while the database is unreachable"),
 )
 

@@ -15,20 +15,7 @@ from forecastle_sdk.errors import ForecastleError, ParametersError
 from .. import __version__
 from ..errors import PlatformError
 from ..settings import SHOW_TRACEBACK
-from . import (
-    archiving,
-    auditing,
-    backups,
-    database,
-    doctor,
-    forecasting,
-    listing,
-    moving,
-    protecting,
-    reproducing,
-    serving,
-    training,
-)
+from . import auditing, backups, database, doctor, forecasting, keys, listing, moving, reproducing, serving, training
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -47,16 +34,12 @@ for command in (
     forecasting.observe,
     moving.promote,
     moving.rollback,
-    protecting.aliases,
-    protecting.protect,
-    protecting.unprotect,
-    archiving.archive,
-    archiving.delete,
     reproducing.reproduce,
     listing.models,
     listing.versions,
     listing.plugins,
     auditing.events,
+    keys.keys,
     serving.serve,
     database.db,
     backups.backup,
@@ -80,7 +63,8 @@ def _run() -> int:
         return error.exit_code
     except click.ClickException as error:  # wrong use: click words it, with the option's name
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "forecastle"
-        click.echo(f"forecastle: {error.format_message().rstrip('.')}; see `{where} --help`", err=True)
+        message = " ".join(error.format_message().split()).rstrip(".")  # click lists choices on lines of their own
+        click.echo(f"forecastle: {message}; see `{where} --help`", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt, EOFError):
         click.echo("forecastle: stopped; nothing half-made was left", err=True)

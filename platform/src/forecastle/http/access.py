@@ -3,7 +3,8 @@
 1. A foreign `Origin` never drives this service, nor does another site's form with a password that the browser remembers.
 2. The body is read, so that one read of the database tells the key and what is live when the answer begins.
 3. The key must be good, unless the server is open; while it is, only this machine's own names are answered.
-4. The role must be what the address asks for, and the model within the key's scope.
+4. The key, or the address of who needs none, must not have asked too often.
+5. The role must be what the address asks for, and the model within the key's scope.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def role_of(app: flask.Flask, endpoint: str) -> Role:
 
 
 def enforce() -> None:
-    """Let the current request in, or raise `AccessRefused` or `KeyRefused`."""
+    """Let the current request in, or raise `AccessRefused`, `KeyRefused` or `TooManyRequests`."""
     request = flask.request
     _check_origin(request)
     endpoint = request.endpoint
@@ -88,14 +89,15 @@ def enforce() -> None:
         return
     if request.mimetype == "application/json":
         request.get_data()  # the slow part of a request: what is live is read after it
-    keyring, secret = services().keyring, presented(request)
+    found, secret = services(), presented(request)
     model = (request.view_args or {}).get("model")
     flask.g.changes = role is not Role.READER and request.method not in SAFE
-    told = Told(keyring.admit(secret, model)) if flask.g.changes else keyring.recall(secret, model)
+    told = Told(found.keyring.admit(secret, model)) if flask.g.changes else found.keyring.recall(secret, model)
     admission = told.value
-    key = keyring.authenticate(secret, admission)
-    if keyring.why_open(admission):
+    key = found.keyring.authenticate(secret, admission)
+    if found.keyring.why_open(admission):
         _check_host(request)
+    found.rates.count(key, request.remote_addr)
     if key is not None:
         _check_role(key, role)
         _check_scope(key, role, model)

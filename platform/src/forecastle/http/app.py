@@ -11,9 +11,10 @@ from .. import __version__
 from ..database import open_database, require_current
 from ..keyring import Keyring
 from ..plugins import Catalogue, discover
+from ..rates import Rates
 from ..serving.forecasts import Forecasting
 from ..settings import Settings
-from . import audit, changes, forecasts, health, pages, problems, versions_admin
+from . import audit, changes, forecasts, health, keys, pages, problems
 from . import catalogue as catalogue_views
 from .access import enforce
 from .blueprints import Api
@@ -52,7 +53,8 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
     forecasting = Forecasting(engine, found, settings)
     keyring = Keyring(engine, settings, forecasting.memory, loopback=loopback)
     keyring.require_open_or_key()
-    app.extensions[EXTENSION] = Services(settings, engine, found, forecasting, keyring)
+    rates = Rates(settings.rate_limit, settings.rate_storage)
+    app.extensions[EXTENSION] = Services(settings, engine, found, forecasting, keyring, rates)
     app.before_request(_begin)
     app.after_request(_finish)
     problems.register(app)
@@ -62,9 +64,9 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
         catalogue_views.models,
         changes.observations,
         changes.admin,
-        versions_admin.blueprint,
         audit.blueprint,
         catalogue_views.plugins,
+        keys.blueprint,
         health.blueprint,
     ):
         api.register_blueprint(blueprint)

@@ -30,7 +30,6 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (registry.ModelNotFound, 404),
     (registry.VersionNotFound, 404),
     (registry.AliasNotFound, 404),
-    (registry.AliasUnprotected, 404),
     (registry.NothingToRollBackTo, 409),
     (registry.VersionArchived, 409),
     (registry.VersionInUse, 409),
@@ -48,6 +47,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (platform.TargetRefused, 409),
     (platform.KeyRefused, 401),
     (platform.AccessRefused, 403),
+    (platform.TooManyRequests, 429),
     (platform.NotAcceptable, 406),
     (platform.UnreadableTable, 422),
     (platform.NothingReproduces, 503),
@@ -114,6 +114,8 @@ def _answer_known(error: Any) -> flask.Response:
     response = _problem(status, getattr(error, "reason", error.code), error.message, getattr(error, "problems", ()))
     if isinstance(error, platform.KeyRefused):
         response.headers.setlist("WWW-Authenticate", challenges(flask.request, error))
+    if isinstance(error, platform.TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

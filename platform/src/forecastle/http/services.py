@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from ..keyring import Keyring
 from ..plugins import Catalogue
+from ..rates import Rates
 from ..serving.forecasts import Forecasting
 from ..settings import Settings
 
@@ -17,13 +18,14 @@ EXTENSION = "forecastle"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The settings, the registry, the plugins, the forecasting service and the keys of this application."""
+    """The settings, the registry, the plugins, the forecasting service, the keys and the limits of this application."""
 
     settings: Settings
     engine: Engine
     catalogue: Catalogue
     forecasting: Forecasting
     keyring: Keyring
+    rates: Rates
 
 
 def services() -> Services:
