@@ -15,7 +15,21 @@ from forecastle_sdk.errors import ForecastleError, ParametersError
 from .. import __version__
 from ..errors import PlatformError
 from ..settings import SHOW_TRACEBACK
-from . import auditing, backups, database, doctor, forecasting, keys, listing, moving, reproducing, serving, training
+from . import (
+    archiving,
+    auditing,
+    backups,
+    database,
+    doctor,
+    forecasting,
+    keys,
+    listing,
+    moving,
+    protecting,
+    reproducing,
+    serving,
+    training,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -34,6 +48,11 @@ for command in (
     forecasting.observe,
     moving.promote,
     moving.rollback,
+    protecting.aliases,
+    protecting.protect,
+    protecting.unprotect,
+    archiving.archive,
+    archiving.delete,
     reproducing.reproduce,
     listing.models,
     listing.versions,

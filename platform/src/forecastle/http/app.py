@@ -14,7 +14,7 @@ from ..plugins import Catalogue, discover
 from ..rates import Rates
 from ..serving.forecasts import Forecasting
 from ..settings import Settings
-from . import audit, changes, forecasts, health, keys, pages, problems
+from . import audit, changes, forecasts, health, keys, pages, problems, versions_admin
 from . import catalogue as catalogue_views
 from .access import enforce
 from .blueprints import Api
@@ -64,6 +64,7 @@ def create_app(settings: Settings, *, loopback: bool = False, plugins: Catalogue
         catalogue_views.models,
         changes.observations,
         changes.admin,
+        versions_admin.blueprint,
         audit.blueprint,
         catalogue_views.plugins,
         keys.blueprint,

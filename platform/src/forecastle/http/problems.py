@@ -30,6 +30,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (registry.ModelNotFound, 404),
     (registry.VersionNotFound, 404),
     (registry.AliasNotFound, 404),
+    (registry.AliasUnprotected, 404),
     (registry.NothingToRollBackTo, 409),
     (registry.VersionArchived, 409),
     (registry.VersionInUse, 409),
