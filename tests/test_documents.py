@@ -33,6 +33,13 @@ PROMISED = {
     ("post", "/models/{model}/observations"),
     ("post", "/admin/models/{model}/promote"),
     ("post", "/admin/models/{model}/rollback"),
+    ("get", "/admin/models/{model}/aliases"),
+    ("get", "/admin/models/{model}/aliases/{alias}/protection"),
+    ("put", "/admin/models/{model}/aliases/{alias}/protection"),
+    ("delete", "/admin/models/{model}/aliases/{alias}/protection"),
+    ("delete", "/admin/models/{model}/versions/{number}"),
+    ("post", "/admin/models/{model}/versions/{number}/archive"),
+    ("post", "/admin/models/{model}/versions/{number}/restore"),
     ("get", "/admin/models/{model}/events"),
     ("get", "/admin/events"),
 }

@@ -202,7 +202,7 @@ def test_of_several_etags_one_must_fit(client: FlaskClient) -> None:
     assert live(client) == 1
 
 
-@pytest.mark.parametrize("header", ["", ",", "x", 'W/"production.1"', "\"production.1"])
+@pytest.mark.parametrize("header", ["", ",", "x", 'W/"production.1"', '"production.1'])
 def test_what_is_no_strong_etag_of_the_alias_fits_nothing(client: FlaskClient, header: str) -> None:
     assert promote(client, 1).headers["ETag"] == '"production.1"'
     problem_of(promote(client, 2, if_match=header), 412, "alias-stale")
