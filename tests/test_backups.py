@@ -225,6 +225,7 @@ def test_a_backup_has_the_artifacts_of_any_store_and_restores_to_any(
     answers: Callable[[Settings], list[bytes]],
 ) -> None:
     def in_store(settings: Settings, kind: str, name: str) -> Settings:
+        (tmp_path / name).mkdir()
         return settings if kind == "database" else replace(settings, artifacts=f"file://{tmp_path / name}")
 
     settings = in_store(settings, kept_in, "store-a")

@@ -183,6 +183,23 @@ def test_a_server_that_is_gone_is_unusable(prefix, monkeypatch):
         BucketStore(BUCKET).get(DIGEST)
 
 
+def test_without_credentials_the_error_says_so(prefix, proxy, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"{proxy.address}/169.254.169.254")  # the address that it has in a cloud
+    proxy.faults.extend([403] * 10)
+    with pytest.raises(StoreUnusable, match="AWS_ACCESS_KEY_ID is not set"):
+        BucketStore(BUCKET).get(DIGEST)
+
+
+@pytest.mark.parametrize(("name", "value"), [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")])
+def test_variables_that_do_not_fit_are_told_at_once_and_without_a_secret(prefix, monkeypatch, name, value):
+    monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    with pytest.raises(StoreUnusable, match="AWS_… variables do not lead to the bucket 'artifacts'") as caught:
+        BucketStore(BUCKET)
+    assert SECRET not in caught.value.message
+
+
 def test_without_obstore_the_error_says_what_to_install():
     program = """if True:
         import sys

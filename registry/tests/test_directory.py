@@ -24,7 +24,9 @@ LATER = timedelta(days=1)
 
 @pytest.fixture
 def folder(tmp_path):
-    return tmp_path / "artifacts"
+    path = tmp_path / "artifacts"
+    path.mkdir()
+    return path
 
 
 @pytest.fixture
@@ -52,14 +54,14 @@ def test_the_group_has_what_the_umask_allows_and_others_nothing(folder, umask, o
         DirectoryStore(folder).put(DIGEST, CONTENT)
     finally:
         os.umask(before)
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "partial", folder / DIGEST[:2])}
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (folder / "partial", folder / DIGEST[:2])}
     assert modes == {of_folder}
     assert stat.S_IMODE((folder / DIGEST[:2] / DIGEST[2:]).stat().st_mode) == of_file
 
 
-def test_a_folder_whose_parent_is_not_there_is_not_made(tmp_path):
+def test_a_folder_that_is_not_there_is_not_made(tmp_path):
     """It is rather a mount that is missing, and the artifact would be lost below it."""
-    store = DirectoryStore(tmp_path / "mount" / "artifacts")
+    store = DirectoryStore(tmp_path / "mount")
     with pytest.raises(StoreUnusable, match=r"No such file or directory\): see that it is there, mounted"):
         store.put(DIGEST, CONTENT)
     assert not (tmp_path / "mount").exists()
@@ -72,7 +74,16 @@ def test_a_folder_that_is_gone_is_unusable_not_empty(store, folder):
             call()
 
 
+def test_a_folder_to_which_nothing_was_ever_put_is_unusable_not_empty(store, folder):
+    """So looks the place of a mount that is missing."""
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir()
+    with pytest.raises(StoreUnusable, match="mounted"):
+        store.get(DIGEST)
+
+
 def test_a_file_in_the_folders_place_is_unusable(folder):
+    folder.rmdir()
     folder.write_text("no folder")
     with pytest.raises(StoreUnusable, match="Not a directory"):
         DirectoryStore(folder).put(DIGEST, CONTENT)
@@ -146,7 +157,7 @@ from forecastle_registry.artifacts import digest_of
 from forecastle_registry.stores import DirectoryStore
 store = DirectoryStore(Path(sys.argv[1]))
 for number in itertools.count():
-    content = number.to_bytes(8, "big") * 100_000
+    content = number.to_bytes(8, "big") * 2_000_000
     store.put(digest_of(content), content)
     print(digest_of(content), flush=True)
 """
@@ -154,10 +165,10 @@ for number in itertools.count():
 
 def test_whatever_moment_it_is_killed_at_what_was_put_is_whole_and_nothing_half_is_listed(folder):
     put = set()
-    for number in range(6):
+    for number in range(8):
         process = subprocess.Popen([sys.executable, "-c", PUT_FOR_EVER, folder], stdout=subprocess.PIPE, text=True)
         put.add(process.stdout.readline().strip())
-        time.sleep(0.011 * number)
+        time.sleep(0.007 * number)
         process.send_signal(signal.SIGKILL)
         put.update(line.strip() for line in process.stdout if len(line) == 65)
         process.wait()
@@ -165,7 +176,7 @@ def test_whatever_moment_it_is_killed_at_what_was_put_is_whole_and_nothing_half_
     store = DirectoryStore(folder)
     listed = {item.digest for item in store.stored()}
     assert put <= listed
-    assert all(len(store.get(digest)) == 800_000 for digest in listed)
+    assert all(len(store.get(digest)) == 16_000_000 for digest in listed)
     store.sweep(datetime.now(UTC) + LATER)
     assert files(folder) == sorted(f"{digest[:2]}/{digest[2:]}" for digest in listed)
 
@@ -203,7 +214,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_unusable_and_leaves_nothing_half_made(small_disk):
-    store = DirectoryStore(small_disk / "artifacts")
+    store = DirectoryStore(small_disk)
     for _ in range(3):
         with pytest.raises(StoreUnusable, match=r"No space left on device\): make room there"):
             store.put(DIGEST, CONTENT)

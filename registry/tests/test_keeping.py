@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from forecastle_registry.actors import Actor
-from forecastle_registry.artifacts import digest_of
+from forecastle_registry.artifacts import claim_artifact, digest_of
 from forecastle_registry.engine import reading, writing
 from forecastle_registry.errors import ArtifactMissing, StoreUnusable
 from forecastle_registry.events import list_events
@@ -23,6 +23,7 @@ ADA = Actor("ada", "10.0.0.1")
 
 @pytest.fixture
 def directory(tmp_path):
+    (tmp_path / "artifacts").mkdir()
     return DirectoryStore(tmp_path / "artifacts")
 
 
@@ -99,6 +100,7 @@ def test_what_cannot_be_copied_is_told_with_the_versions_that_need_it_and_the_re
     copy_artifacts(engine, database, directory)
     damage(directory, b"one", b"damaged")
     damage(directory, b"three", None)
+    (tmp_path / "other").mkdir()
     copied = copy_artifacts(engine, directory, DirectoryStore(tmp_path / "other"))
     assert copied.copied == 3
     assert sorted((finding.code, finding.versions) for finding in copied.findings) == [
@@ -108,7 +110,7 @@ def test_what_cannot_be_copied_is_told_with_the_versions_that_need_it_and_the_re
 
 
 def test_a_store_that_keeps_failing_is_not_asked_for_the_rest(engine, database, tmp_path):
-    gone = DirectoryStore(tmp_path / "no mount" / "artifacts")
+    gone = DirectoryStore(tmp_path / "no mount")
     copied = copy_artifacts(engine, database, gone)
     assert [finding.code for finding in copied.findings] == ["artifact-store-unusable"] * 3
     assert (copied.copied, copied.left, logged(engine, "artifacts-copy")) == (0, 2, [])
@@ -191,6 +193,14 @@ def test_what_is_young_stays(engine, store):
     assert collect_garbage(engine, store).unneeded == 0
     assert digest_of(b"four") in digests(store)
     assert logged(engine, "artifacts-gc") == []
+
+
+def test_what_a_registration_has_claimed_stays_however_old_its_bytes_are(engine, directory):
+    directory.put(digest_of(b"wanted again"), b"wanted again")
+    make_old(engine, directory)
+    claim_artifact(engine, digest_of(b"wanted again"), 12)
+    assert collect_garbage(engine, directory).unneeded == 0
+    assert directory.get(digest_of(b"wanted again")) == b"wanted again"
 
 
 def test_a_dry_run_tells_and_removes_nothing(engine, store):

@@ -21,6 +21,7 @@ AT_ONCE = timedelta(0)
 
 @pytest.fixture
 def store(tmp_path):
+    (tmp_path / "artifacts").mkdir()
     return DirectoryStore(tmp_path / "artifacts")
 
 
@@ -53,7 +54,7 @@ def test_what_the_database_has_stays_there_when_the_same_goes_elsewhere_and_the_
 
 
 def test_a_put_that_fails_leaves_no_version(engine, training, tmp_path):
-    gone = DirectoryStore(tmp_path / "no mount" / "artifacts")
+    gone = DirectoryStore(tmp_path / "no mount")
     with pytest.raises(StoreUnusable):
         register_version(engine, training(), promote=None, store=gone)
     assert version_count(engine) == 0
@@ -82,6 +83,7 @@ def test_an_artifact_that_was_collected_while_it_was_registered_makes_no_version
             super().put(digest, content)
             collect_garbage(engine, self, older_than=AT_ONCE)
 
+    (tmp_path / "artifacts").mkdir()
     with pytest.raises(StoreUnusable, match="removed by `forecastle artifacts gc` while it was registered: try again"):
         register_version(engine, training(), promote=None, store=CollectedAtOnce(tmp_path / "artifacts"))
     assert version_count(engine) == 0

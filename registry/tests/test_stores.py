@@ -65,6 +65,7 @@ class TestEveryStore:
         if kind == "bucket":
             request.getfixturevalue("credentials")
             return f"s3://{BUCKET}/{uuid.uuid4().hex}/deep"
+        (tmp_path / "artifacts").mkdir()
         return f"file://{tmp_path}/artifacts" if kind == "directory" else "database"
 
     @pytest.fixture
@@ -205,6 +206,7 @@ def test_a_bucket_may_have_a_prefix(engine, address, monkeypatch):
 
 def test_a_folder_may_have_any_name(engine, tmp_path):
     folder = tmp_path / "a b%20ä?#"
+    folder.mkdir()
     store = open_store(DirectoryStore(folder).name, engine)
     put(store, CONTENT)
     assert (folder / DIGEST[:2] / DIGEST[2:]).read_bytes() == CONTENT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from .actors import LOCAL, Actor
-from .artifacts import MAX_ARTIFACT_BYTES
+from .artifacts import MAX_ARTIFACT_BYTES, digest_of
 from .engine import reading, writing
 from .errors import ArtifactError, StoreUnusable
 from .events import log_event
@@ -75,6 +76,18 @@ def holds(store: ArtifactStore, digest: str, *, max_bytes: int = MAX_ARTIFACT_BY
     except ArtifactError:
         return False
     return True
+
+
+def try_store(store: ArtifactStore) -> None:
+    """Write a few bytes to a store, read them back, and remove them. Raises `StoreUnusable`."""
+    probe = secrets.token_bytes(16)
+    digest = digest_of(probe)
+    store.put(digest, probe)
+    try:
+        if not holds(store, digest):
+            raise StoreUnusable(f"the artifact store {store.name} does not give back what was put there")
+    finally:
+        store.delete(digest)
 
 
 def copy_artifacts(

@@ -24,6 +24,7 @@ RETRY_SECONDS = 10  # after which no further attempt begins: all in all it is 20
 RETRIES = 4
 PART_BYTES = 8 * 2**20  # larger artifacts go and come in parts, so that a slow line has time for each
 NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # a missing bucket, and a strange server, are "not found" as well
+METADATA_SERVICE = "169.254.169.254"  # which obstore asks for credentials where the environment has none
 BROKEN_OFF = "body error"  # so obstore calls a page of a listing that ended too soon, for which it does not ask again
 
 
@@ -103,31 +104,42 @@ class BucketStore:
 
 def _client(bucket: str, prefix: str) -> Any:
     try:
+        from obstore.exceptions import BaseError
         from obstore.store import S3Store
     except ModuleNotFoundError as error:
         remedy = "pip install 'forecastle-registry[s3]'"
         raise StoreUnusable(f"an artifact store in a bucket needs {error.name}, which is missing: {remedy}") from error
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT", "")
+    try:
+        return S3Store(bucket, prefix=prefix or None, **_options())
+    except (BaseError, ValueError) as error:
+        missing = re.search(r"Missing \w+", str(error))
+        found = missing[0] if missing else "one of them is not understood"
+        raise StoreUnusable(f"the AWS_… variables do not lead to the bucket {bucket!r} ({found}): correct them") from None
+
+
+def _options() -> dict[str, Any]:
+    endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    endpoint = next((os.environ[name] for name in endpoints if os.environ.get(name)), "")
     allow_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1") or endpoint.startswith("http://")
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        disable_bulk_delete=True,  # not every store has it
-        client_options={
+    return {
+        "disable_bulk_delete": True,  # not every store has it
+        "client_options": {
             "allow_http": allow_http,
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "timeout": timedelta(seconds=ATTEMPT_SECONDS),
         },
-        retry_config={
+        "retry_config": {
             "max_retries": RETRIES,
             "retry_timeout": timedelta(seconds=RETRY_SECONDS),
             "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2), "base": 3},
         },
-    )
+    }
 
 
 def _reason(text: str) -> str:
     """Return the server's status and code, or what happened to the connection: never its whole answer."""
+    if METADATA_SERVICE in text:
+        return "AWS_ACCESS_KEY_ID is not set, and this machine has no role that would do instead"
     status = re.search(r"status code: (\d{3}(?: [A-Za-z ]+)?)", text)
     code = re.search(r"<Code>(\w{1,60})</Code>", text)
     found = [match[1] for match in (status, code) if match]

@@ -28,7 +28,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DirectoryStore:
-    """A directory on this machine, or one that several machines mount. It is made at the first put, its parent is not."""
+    """A directory on this machine, or one that several machines mount.
+
+    It must be there: if a store made it, the artifacts of a mount that is missing for a moment would go below the mount.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -37,15 +40,11 @@ class DirectoryStore:
     def put(self, digest: str, content: bytes) -> None:
         """Keep bytes."""
         check_is_digest(digest)
-        with self._usable("written to"):
-            with suppress(FileExistsError):
-                self._folder.mkdir(mode=FOLDER_MODE)
-                _force_folder(self._folder.parent)
-            with _opened(self._folder) as root:
-                _make_folder(digest[:2], root)
-                _make_folder(PARTIAL, root)
-                with _opened(PARTIAL, root) as partial, _opened(digest[:2], root) as folder:
-                    _write(partial, folder, digest[2:], content)
+        with self._usable("written to"), _opened(self._folder) as root:
+            _make_folder(digest[:2], root)
+            _make_folder(PARTIAL, root)
+            with _opened(PARTIAL, root) as partial, _opened(digest[:2], root) as folder:
+                _write(partial, folder, digest[2:], content)
 
     def get(self, digest: str, *, max_bytes: int = MAX_ARTIFACT_BYTES) -> bytes:
         """Return bytes, verified."""
@@ -55,6 +54,7 @@ class DirectoryStore:
                 with _opened(digest[:2], root) as folder:
                     content = _read(folder, digest, max_bytes)
             except FileNotFoundError:
+                os.stat(PARTIAL, dir_fd=root)  # where nothing was ever put, a mount is missing rather than one artifact
                 raise ArtifactMissing(f"the artifact {digest[:12]}… is not in {self.name}: {REMEDY}", digest) from None
         check_digest(content, digest)
         return content
@@ -128,11 +128,6 @@ def _make_folder(name: str, root: int) -> None:
     with suppress(FileExistsError):
         os.mkdir(name, FOLDER_MODE, dir_fd=root)
         os.fsync(root)
-
-
-def _force_folder(folder: Path) -> None:
-    with _opened(folder) as descriptor:
-        os.fsync(descriptor)
 
 
 def _write(partial: int, folder: int, name: str, content: bytes) -> None:
