@@ -240,3 +240,13 @@ def test_rows_of_one_model_do_not_touch_another(client: FlaskClient, train: Call
     train("other", monthly_sales(shift=5))
     observe(client, ROWS, "?promote=true")
     assert client.get("/models/other").get_json()["latest"] == 1
+
+
+def test_a_child_has_the_accuracy_of_its_parameters_and_says_whose(
+    client: FlaskClient, train: Callable[..., Registered]
+) -> None:
+    train(promote=True, parameters={"test_size": 6})
+    for child in (3, 4):
+        assert observe(client, ROWS if child == 3 else rows(index=None), "?promote=true").get_json()["version"] == child
+        own, its = (client.get(f"/models/sales/versions/{number}").get_json()["accuracy"] for number in (2, child))
+        assert its == {"measured_of": 2, **own}

@@ -113,6 +113,12 @@ def test_an_observation_with_promote_goes_through_the_same_gate(client: FlaskCli
     assert client.post("/models/sales/observations", json=ROW).get_json()["refusal"] is None
 
 
+def test_a_child_passes_with_the_accuracy_of_its_parameters(client: FlaskClient, train: Callable[..., Registered]) -> None:
+    train(data=monthly_sales(), promote=True, parameters={"test_size": 6})
+    protect(client, min_skill=-10)
+    assert client.post("/models/sales/observations?promote=true", json=ROW).get_json()["live"] is True
+
+
 def test_a_second_key_approves(client: FlaskClient, engine: Engine, keys: dict[str, dict[str, str]]) -> None:
     protect(client, keys["ada"], approval=True)
     first = promote(client, 2, keys["ada"], reason="better")

@@ -58,9 +58,13 @@ class SchemaChanges:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How good one version was on rows it had not seen; `label` says with which exogenous values."""
+    """How good one version was on rows it had not seen; `label` says with which exogenous values.
+
+    `measured_of` is the ancestor from which its parameters are, None where it was measured itself.
+    """
 
     label: str
+    measured_of: int | None
     test_rows: int
     since: Stamp
     until: Stamp
@@ -175,7 +179,8 @@ def _accuracy(accuracy: Mapping[str, Any] | None) -> Accuracy | None:
     skill = skill_of(accuracy)
     if accuracy is None or skill is None:
         return None
-    return Accuracy(skill.label, accuracy["test_rows"], accuracy["from"], accuracy["until"], skill.columns)
+    measured_of = accuracy.get("measured_of")
+    return Accuracy(skill.label, measured_of, accuracy["test_rows"], accuracy["from"], accuracy["until"], skill.columns)
 
 
 def _test_rows(accuracy: Accuracy | None) -> tuple[Stamp, Stamp] | None:

@@ -145,6 +145,11 @@ def _floats(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[float | None
     return {name: [None if cell is None else float(cell) for cell in cells] for name, cells in columns.items()}
 
 
+def _inherited(parent: Version) -> dict[str, Any] | None:
+    """Return the accuracy of the same parameters, which the child has too, with the version it was measured of."""
+    return None if parent.accuracy is None else {"measured_of": parent.number, **parent.accuracy}
+
+
 def _child(parent: Version, forecaster: Forecaster, rows: Observations) -> Draft:
     count, last = forecaster.signature.nobs - parent.signature["nobs"], forecaster.signature.index.last
     text = f"{count} rows up to {last} were appended to version {parent.number} without a refit; its parameters are unchanged"
@@ -163,6 +168,7 @@ def _child(parent: Version, forecaster: Forecaster, rows: Observations) -> Draft
         llf=parent.llf,
         criteria=parent.criteria,
         verdict=parent.verdict,
+        accuracy=_inherited(parent),
         notices=[*notices, Notice(APPENDED, text).to_json()],
         parent=parent.number,
     )

@@ -90,6 +90,9 @@ class MeasuredSchema(Schema):
     """How good a version was on rows that it had not seen."""
 
     label = fields.String(required=True, metadata={"description": "With which exogenous values", "example": "ex ante"})
+    measured_of = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "The version whose parameters it has; null: itself"}
+    )
     test_rows = fields.Integer(required=True)
     from_ = fields.Raw(required=True, data_key="from", attribute="from", metadata=STAMP)
     until = fields.Raw(required=True, metadata=STAMP)
