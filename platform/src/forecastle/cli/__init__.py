@@ -17,6 +17,7 @@ from ..errors import PlatformError
 from ..settings import SHOW_TRACEBACK
 from . import (
     archiving,
+    artifacts,
     auditing,
     backups,
     database,
@@ -61,6 +62,7 @@ for command in (
     keys.keys,
     serving.serve,
     database.db,
+    artifacts.artifacts,
     backups.backup,
     backups.restore,
     doctor.doctor,

@@ -11,10 +11,12 @@ import click
 from sqlalchemy import Engine
 
 from forecastle_registry.errors import RegistryError
+from forecastle_registry.keeping import try_store
+from forecastle_registry.stores import DatabaseStore
 from forecastle_registry.versions import Model, list_models
 
 from .. import __version__
-from ..database import expected_revision, open_database, require_current
+from ..database import expected_revision, open_artifacts, open_database, require_current
 from ..errors import PlatformError, SettingsError
 from ..plugins import discover
 from ..serving.checking import problems_of
@@ -42,7 +44,7 @@ def doctor(context: click.Context) -> None:
         print_table(("setting", "value", "from"), rows)
         chains[:0] = [
             [partial(_check_home, settings)],
-            [partial(_check_database, settings), partial(_check_versions, settings)],
+            [partial(check, settings) for check in (_check_database, _check_artifacts, _check_versions)],
         ]
         wrong = []
     click.echo()
@@ -101,6 +103,14 @@ def _check_database(settings: Settings) -> str:
     require_current(engine)
     count = len(list_models(engine, limit=500).items)
     return f"the database is at revision {expected_revision()}, with {count} model{'s' if count != 1 else ''}"
+
+
+def _check_artifacts(settings: Settings) -> str:
+    store = open_artifacts(settings, open_database(settings))
+    if isinstance(store, DatabaseStore):
+        return "artifacts are kept in the database"
+    try_store(store)
+    return f"artifacts are kept in {store.name}, which can be written to and read"
 
 
 def _check_versions(settings: Settings) -> str:
