@@ -40,8 +40,10 @@ test: install ## Run everything that must hold: tests, each distribution alone, 
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt tox
 	@$(BIN)/tox run
 
-benchmark: install ## Compare serving with two bare Flask routes (needs nothing else on the machine)
+benchmark: install ## Compare serving with two bare Flask routes, and measure the registry with 10,000 versions
 	@$(BIN)/python benchmarks/serving.py
+	@echo
+	@$(BIN)/python benchmarks/registry.py
 
 pictures: install ## Take the README's picture anew (needs Debian's chromium)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt playwright pytest
