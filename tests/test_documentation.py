@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from forecastle_registry.events import WHAT
 from tests.ports import free_port
 from tests.requirements import require
 
@@ -99,6 +100,7 @@ def test_every_block_says_what_it_is() -> None:
 def test_every_page_with_commands_is_run_here() -> None:
     assert {block.page for page in PAGES for block in blocks(page) if block.language == "bash"} == {
         "README.md",
+        "docs/audit.md",
         "docs/plugin-authors.md",
         "docs/reproduce.md",
     }
@@ -128,6 +130,17 @@ def test_the_versions_of_the_page_on_reproducing_are_reproduced(folder: Path, en
     printed = run(["bash", "-euo", "pipefail", "-c", "\n".join(shell)], folder, environment)
     assert "flow version 1 is reproduced." in printed
     assert '"reproduced": true' in printed
+
+
+def test_the_commands_of_the_page_on_the_audit_log_read_and_verify_it(
+    folder: Path, environment: dict[str, str], served: int
+) -> None:
+    shell = [block.text for block in blocks("docs/audit.md") if block.language == "bash"]
+    printed = run(["bash", "-euo", "pipefail", "-c", "\n".join(shell)], folder, environment)
+    assert len(re.findall(r"\d+ events; compared with \d+ kept head", printed)) == 2
+    assert "us-macro" in printed
+    page = (ROOT / "docs" / "audit.md").read_text()
+    assert all(re.search(rf"\b{what}\b", page) for what in WHAT)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.language == "python" for b in blocks(page))])

@@ -216,9 +216,11 @@ def test_a_line_without_a_seal_is_told_and_can_be_allowed(log):
 
 
 def test_lines_from_before_there_were_seals_are_sealed_by_the_next_event(log):
+    kept = export_head(log)
     tamper(log, "UPDATE events SET mac = NULL")
     tamper(log, "DELETE FROM event_head")
     assert found(log) == [("unsealed", None)]
+    assert found(log, kept) == [("rewritten", 8), ("unsealed", None)]
     assert found(log, allow_unsealed=True) == []
     write(log, 2)
     verification = verify_events(log, KEY)

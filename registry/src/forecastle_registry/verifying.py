@@ -18,6 +18,7 @@ from .heads import EMPTY, Head, read_head
 from .seals import read_lines, seal
 
 MAX_FINDINGS = 1000  # more are counted
+_MAX_TRIED = 8  # so many seals a line may follow, where those before it do not fit
 _MAX_DISPLACED = 12  # so many are tried in each other's places; two lines that were swapped break four seals
 
 
@@ -126,9 +127,10 @@ class _Walk:
 
     def summarize_unsealed(self) -> None:
         """Say once, of a log from before there were seals, what is true of all its lines."""
-        if self.findings:
+        others = {at: finding for at, finding in self.findings.items() if finding.kind != "unsealed"}
+        if len(others) < len(self.findings):
             message = f"none of the {self.unsealed} lines has a seal yet: the next event seals them"
-            self.findings, self.more = {"all": Finding("unsealed", None, message)}, 0
+            self.findings, self.more = {**others, "all": Finding("unsealed", None, message)}, 0
 
     def try_elsewhere(self) -> None:
         """Tell lines that stand in another's place from those that only follow them."""
@@ -168,7 +170,9 @@ class _Walk:
         overwritten = Finding("edited", number, f"the seal of line {number} was overwritten")
         inserted = Finding("inserted", number, f"line {number} was not written by this installation")
         around = [_Before(before.mac, (*before.then, inserted)) for before in self._before]
-        self._before = [_Before(line["mac"]), _Before(self._seal(tried[0], line), (overwritten,)), *around][:8]
+        self._before = [_Before(line["mac"]), _Before(self._seal(tried[0], line), (overwritten,)), *around][:_MAX_TRIED]
+        if self._fitting == 0 and len(self._displaced) > _MAX_DISPLACED:
+            del self._before[1:]  # the key is another one, as it seems, and nothing would fit
 
     def _reordered(self) -> dict[int, int]:
         """Return which number each displaced line had when it was sealed, where that is found."""
@@ -203,7 +207,8 @@ class _Awaited:
     def meet(self, walk: _Walk, line: dict[str, Any]) -> None:
         """Compare a line that was just taken with the heads that tell of it."""
         for source, head in self._heads.pop(line["id"], ()):
-            rewritten = head.mac != line["mac"] and line["id"] not in walk.findings
+            found = walk.findings.get(line["id"])
+            rewritten = head.mac != line["mac"] and (found is None or found.kind == "unsealed")
             miscounted = head.mac == line["mac"] and head != walk.head and not walk.findings  # else the cause is known
             if rewritten or miscounted:
                 walk.find(line["id"], _unlike(source, head, line["id"], rewritten))

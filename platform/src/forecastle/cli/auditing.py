@@ -156,6 +156,6 @@ def _tell(found: Verification, heads: int) -> None:
     if found.more:
         click.echo(f"and {found.more} more")
     unsealed = f", {found.unsealed} of them without a seal" if found.unsealed else ""
-    click.echo(f"{found.count} events{unsealed}; compared with {heads} kept heads.")
+    click.echo(f"{found.count} events{unsealed}; compared with {heads} kept {'head' if heads == 1 else 'heads'}.")
     if found.head != EMPTY:
         click.echo(f"Head: event {found.head.id} of {found.head.at}, seal {found.head.mac}.")
