@@ -12,6 +12,8 @@ from forecastle.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = str(Path(sys.executable).with_name("forecastle"))
+ON_POSTGRES = os.environ.get("FORECASTLE_TEST_DATABASE") == "postgres"  # then tests/conftest.py sets what is kept here
+KEPT = ("FORECASTLE_DATABASE_URL",) if ON_POSTGRES else ()
 ENTRY_POINT = "[forecastle.plugins]\nnaive = forecastle_sdk.naive:NaivePlugin\n"
 
 
@@ -42,7 +44,7 @@ def install_naive(directory: Path) -> Path:
 
 def environment(home: Path, plugins: Path, **others: str) -> Mapping[str, str]:
     """Return the environment in which a script works on that home, with the naive plugin."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORECASTLE_")}
+    inherited = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith("FORECASTLE_")}
     return {**inherited, "FORECASTLE_HOME": str(home), "PYTHONPATH": str(plugins), **others}
 
 

@@ -1,5 +1,9 @@
-"""A home of its own for each test: SQLite with the tables of the migrations, copied from one template, and a small model."""
+"""A home of its own for each test: a database with the tables of the migrations, copied from one template, and a small model.
 
+The database is SQLite; with FORECASTLE_TEST_DATABASE=postgres the same tests run on Postgres.
+"""
+
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +19,15 @@ from forecastle.http.services import EXTENSION
 from forecastle.plugins import Catalogue
 from forecastle.settings import Settings, settings_from
 from forecastle_registry.versions import Registered
+from registry.tests.postgres import Postgres, running_postgres
+from tests.command_line import ON_POSTGRES
 from tests.naive import naive_catalogue, train_naive
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let commands that run in this process leave their connection to its end, as their own process would."""
+    if ON_POSTGRES:
+        config.addinivalue_line("filterwarnings", "ignore:.*was deleted while still open:ResourceWarning")
 
 
 @pytest.fixture(scope="session")
@@ -28,19 +40,50 @@ def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests of this process."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> Iterator[str]:
+    """The URL of a database that is up to date and empty."""
+
+    def fill(url: str) -> None:
+        engine = open_database(settings_from({"FORECASTLE_DATABASE_URL": url}))
+        upgrade(engine)
+        engine.dispose()
+
+    with postgres.template(fill) as url:
+        yield url
+
+
 @pytest.fixture
-def home(tmp_path: Path, database_template: Path) -> Path:
+def postgres_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
+    """The URL of a database of this test that has every table and no model."""
+    with postgres.database(postgres_template) as url:
+        yield url
+
+
+@pytest.fixture
+def home(tmp_path: Path, database_template: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home as FORECASTLE_HOME names it, whose database has every table and no model."""
     path = tmp_path / "home"
     path.mkdir()
-    shutil.copy(database_template, path / "forecastle.db")
+    if ON_POSTGRES:
+        monkeypatch.setenv("FORECASTLE_DATABASE_URL", request.getfixturevalue("postgres_url"))
+    else:
+        shutil.copy(database_template, path / "forecastle.db")
     return path
 
 
 @pytest.fixture
 def settings(home: Path) -> Settings:
     """The settings of that home, all else as it is by default."""
-    return settings_from({"FORECASTLE_HOME": str(home)})
+    database = {"FORECASTLE_DATABASE_URL": os.environ["FORECASTLE_DATABASE_URL"]} if ON_POSTGRES else {}
+    return settings_from({"FORECASTLE_HOME": str(home), **database})
 
 
 @pytest.fixture

@@ -91,9 +91,9 @@ def enforce() -> None:
         request.get_data()  # the slow part of a request: what is live is read after it
     found, secret = services(), presented(request)
     model = (request.view_args or {}).get("model")
-    flask.g.changes = role is not Role.READER and request.method not in SAFE
-    told = Told(found.keyring.admit(secret, model)) if flask.g.changes else found.keyring.recall(secret, model)
-    admission = told.value
+    changes = role is not Role.READER and request.method not in SAFE
+    told = Told(found.keyring.admit(secret, model)) if changes else found.keyring.recall(secret, model)
+    flask.g.changes, admission = changes, told.value
     key = found.keyring.authenticate(secret, admission)
     if found.keyring.why_open(admission):
         _check_host(request)
