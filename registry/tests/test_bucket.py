@@ -216,6 +216,35 @@ def test_without_obstore_the_error_says_what_to_install():
     assert "pip install 'forecastle-registry[s3]'" in done.stdout
 
 
+FORK = """
+import os, signal, sys
+from forecastle_registry.errors import RegistryError
+from forecastle_registry.stores import BucketStore
+def ask():
+    try:
+        BucketStore(sys.argv[1], "fork").get("f" * 64)
+    except RegistryError as error:
+        print(error.code, error.message, flush=True)
+if sys.argv[2] == "used":
+    ask()
+if os.fork() == 0:
+    signal.alarm(20)
+    ask()
+    os._exit(0)
+sys.exit(os.wait()[1])
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [("used", ["artifact-missing", "artifact-store-unusable this process was forked"]), ("unused", ["artifact-missing"])],
+)
+def test_a_process_that_was_forked_from_one_that_had_used_a_bucket_does_not_hang(prefix, before, told):
+    done = subprocess.run([sys.executable, "-c", FORK, BUCKET, before], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert [line.startswith(start) for line, start in zip(lines, told, strict=True)] == [True] * len(told)
+
+
 def test_obstore_is_imported_only_for_a_bucket():
     program = "import sys, forecastle_registry.stores; print('obstore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"False\n"

@@ -27,6 +27,8 @@ NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # a missing bucket, and a strange server
 METADATA_SERVICE = "169.254.169.254"  # which obstore asks for credentials where the environment has none
 BROKEN_OFF = "body error"  # so obstore calls a page of a listing that ended too soon, for which it does not ask again
 
+_owner: list[int] = []  # the process whose threads do obstore's work, once there is one: a fork does not have them
+
 
 class BucketStore:
     """A bucket of any S3-compatible store, or a prefix of one."""
@@ -91,6 +93,7 @@ class BucketStore:
         """Turn obstore's errors into ours, which tell nothing that a server's answer may hold but its code."""
         from obstore.exceptions import BaseError
 
+        self._refuse_fork()
         try:
             yield
         except (BaseError, OSError) as error:  # a timeout, and what is not found, are OSErrors
@@ -100,6 +103,16 @@ class BucketStore:
                 f"the artifact store {self.name} cannot be used ({_reason(str(error))}): see that the bucket is there, and that"
                 " the AWS_… variables are right"
             ) from None
+
+    def _refuse_fork(self) -> None:
+        """Raise where obstore would wait for ever."""
+        if not _owner:
+            _owner.append(os.getpid())
+        elif _owner[0] != os.getpid():
+            raise StoreUnusable(
+                f"this process was forked from one that had used the artifact store {self.name}, which does not survive a fork:"
+                " load nothing before the server forks (as gunicorn's --preload does)"
+            )
 
 
 def _client(bucket: str, prefix: str) -> Any:
