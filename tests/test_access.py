@@ -1,18 +1,22 @@
-"""Who may ask: every address has a role, and only this machine's own pages may drive an open laptop."""
+"""Who may ask: every address by everybody, open and keyed; and only this machine's own pages may drive an open laptop."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import flask
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from forecastle.errors import AccessRefused
-from forecastle.http.access import Role
+from forecastle.http.access import Role, role_of
 from forecastle.settings import Settings
+from forecastle_registry.engine import writing
+from forecastle_registry.keys import ROLES, create_key, revoke_key
+from forecastle_registry.tables import keys
+from forecastle_registry.versions import Registered
 from tests.problems import problem_of
-
-OF_THE_FRAMEWORKS = {"static": Role.PUBLIC, "api-docs.openapi_json": Role.PUBLIC}
 
 OUR_NAMES = ["localhost", "LocalHost:1234", "localhost.", "127.0.0.1", "127.0.0.1:8000", "127.8.9.1", "[::1]", "[::1]:8000"]
 FOREIGN_NAMES = [
@@ -30,11 +34,121 @@ FOREIGN_NAMES = [
 ]
 
 
-def test_every_address_declares_a_role(app: flask.Flask) -> None:
+# What fills in an address, whatever its place: a new word fails the tests until it stands here.
+FILLED = {
+    "model": "sales",
+    "number": 1,
+    "plugin": "naive",
+    "alias": "staging",
+    "name": "nobody",
+    "filename": "forecastle.svg",
+}
+CODES = {"key-needed", "key-invalid", "key-expired", "key-revoked", "role-too-small", "model-out-of-scope", "closed"}
+RANKS = [Role.PUBLIC, Role.READER, Role.TRAINER, Role.ADMIN]
+REFUSED = {"wrong": "key-invalid", "expired": "key-expired", "revoked": "key-revoked"}
+
+Addresses = list[tuple[str, str, Role, bool]]
+
+
+@pytest.fixture
+def addresses(app: flask.Flask, registered_model: Registered) -> Addresses:
+    """Every method and path of the application's own URL map, with its role, and whether it is about one model."""
+    found = []
     for rule in app.url_map.iter_rules():
-        view = app.view_functions[rule.endpoint]
-        role = OF_THE_FRAMEWORKS.get(rule.endpoint) or getattr(view, "role", None)
-        assert isinstance(role, Role), f"{rule.rule} declares no role: add @needs(Role…) to its view"
+        path = app.url_map.bind("localhost").build(rule.endpoint, {name: FILLED[name] for name in rule.arguments})
+        role = role_of(app, rule.endpoint)
+        found += [(method, path, role, "model" in rule.arguments) for method in sorted(rule.methods - {"HEAD", "OPTIONS"})]
+    assert len(found) > 30
+    return found
+
+
+@pytest.fixture
+def people(engine: sa.Engine) -> dict[str, str]:
+    """The keys of everybody who might ask."""
+    made = {role: create_key(engine, role, role).secret for role in ROLES}
+    made["out of scope"] = create_key(engine, "scoped", "admin", models="other-*").secret
+    made["expired"] = create_key(engine, "expired", "admin", expires_at=datetime.now(UTC) + timedelta(days=1)).secret
+    with writing(engine) as connection:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        connection.execute(keys.update().where(keys.c.name == "expired").values(expires_at=past))
+    made["revoked"] = create_key(engine, "revoked", "admin").secret
+    revoke_key(engine, "revoked")
+    made["wrong"] = made["admin"][:-3] + ("AAA" if not made["admin"].endswith("AAA") else "BBB")
+    return made
+
+
+def refusal(client: FlaskClient, method: str, path: str, secret: str | None) -> str | None:
+    """Return the code with which somebody is kept out of an address, None where they are let in, whatever comes then."""
+    headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+    with client.open(path, method=method, headers=headers) as answer:
+        code = (answer.get_json(silent=True) or {}).get("code") if answer.status_code in (401, 403) else None
+        assert answer.status_code < 500, answer.text
+    return code if code in CODES else None
+
+
+def expected(who: str, role: Role, about_a_model: bool, *, is_open: bool) -> str | None:
+    if role is Role.PUBLIC:
+        return None
+    if who == "none":
+        return None if is_open else "key-needed"
+    if who in REFUSED:
+        return REFUSED[who]
+    if who == "out of scope":
+        return "model-out-of-scope" if about_a_model or role is Role.ADMIN else None
+    return None if RANKS.index(Role(who)) >= RANKS.index(role) else "role-too-small"
+
+
+def test_every_address_lets_in_whom_it_should_and_nobody_else(
+    client: FlaskClient, addresses: Addresses, people: dict[str, str]
+) -> None:
+    for method, path, role, about_a_model in addresses:
+        for who, secret in [("none", None), *people.items()]:
+            found = refusal(client, method, path, secret)
+            assert found == expected(who, role, about_a_model, is_open=False), (method, path, who)
+
+
+def test_the_open_laptop_lets_everybody_in_everywhere(client: FlaskClient, addresses: Addresses) -> None:
+    for method, path, role, about_a_model in addresses:
+        if (method, path) != ("POST", "/admin/keys"):
+            assert refusal(client, method, path, None) is None, (method, path)
+            found = refusal(client, method, path, f"fcst_00000000_{'x' * 43}")
+            assert found == expected("wrong", role, about_a_model, is_open=True), (method, path)
+
+
+def test_a_server_that_a_setting_opens_lets_everybody_in_and_holds_a_key_to_its_role(
+    settings: Settings, serve: Callable[..., flask.Flask], addresses: Addresses, people: dict[str, str]
+) -> None:
+    client = serve(replace(settings, open=True), loopback=False).test_client()
+    for method, path, role, about_a_model in addresses:
+        for who, secret in [("none", None), *people.items()]:
+            found = refusal(client, method, path, secret)
+            assert found == expected(who, role, about_a_model, is_open=True), (method, path, who)
+
+
+def test_only_what_tells_nothing_of_a_model_is_public(addresses: Addresses) -> None:
+    assert {path for _, path, role, _ in addresses if role is Role.PUBLIC} == {
+        "/",
+        "/apidocs",
+        "/health/live",
+        "/health/ready",
+        "/openapi.json",
+        "/static/forecastle.svg",
+    }
+
+
+def test_the_documents_say_which_addresses_need_a_key(client: FlaskClient, addresses: Addresses) -> None:
+    documents = [client.get(path).get_json() for path in ("/openapi.json", "/models/sales/openapi.json")]
+    for document in documents:
+        schemes = document["components"]["securitySchemes"]
+        assert {scheme["scheme"] for scheme in schemes.values()} == {"bearer", "basic"}
+        for path, item in document["paths"].items():
+            for method, operation in item.items():
+                if method in ("get", "post", "put", "delete"):
+                    filled = path.replace("/versions/{number}", "/versions/1").format(**FILLED)
+                    (role,) = {role for verb, known, role, _ in addresses if (verb.lower(), known) == (method, filled)}
+                    assert (operation.get("security") == [{name: []} for name in schemes]) is (role is not Role.PUBLIC)
+    operation = documents[0]["paths"]["/models"]["get"]
+    assert operation["responses"].keys() >= {"200", "401", "403", "429"}
 
 
 def test_what_changes_a_model_needs_more_than_a_reader(app: flask.Flask) -> None:

@@ -42,6 +42,10 @@ PROMISED = {
     ("post", "/admin/models/{model}/versions/{number}/restore"),
     ("get", "/admin/models/{model}/events"),
     ("get", "/admin/events"),
+    ("get", "/admin/keys"),
+    ("post", "/admin/keys"),
+    ("get", "/admin/keys/{name}"),
+    ("delete", "/admin/keys/{name}"),
 }
 DATA = {
     "sales": monthly_sales(),

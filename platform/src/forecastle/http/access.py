@@ -25,6 +25,7 @@ from forecastle_registry.keys import ADMIN, ROLES, Admission, Key
 from ..errors import AccessRefused
 from ..memory import Told
 from .credentials import is_ambient, presented
+from .security import documented
 from .services import services
 
 View = TypeVar("View", bound=Callable[..., object])
@@ -65,6 +66,8 @@ def needs(role: Role) -> Callable[[View], View]:
 
     def declare(view: View) -> View:
         vars(view)["role"] = role  # functools.wraps carries it through every decorator
+        if role is not Role.PUBLIC:
+            vars(view)["_apidoc"] = {"manual_doc": documented(role)}  # as flask-smorest's `doc` keeps it
         return view
 
     return declare

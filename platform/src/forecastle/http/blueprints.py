@@ -10,6 +10,7 @@ from flask_smorest.utils import prepare_response
 
 from .problems import CONTENT_TYPE, ProblemSchema
 from .reading import StrictParser
+from .security import SCHEMES
 
 
 class Blueprint(flask_smorest.Blueprint):
@@ -27,7 +28,8 @@ class Api(flask_smorest.Api):
         "info": {
             "description": "Forecasts from versioned models. Every model has its own page: `/models/{model}/docs`.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        }
+        },
+        "components": {"securitySchemes": SCHEMES},
     }
 
     def _register_responses(self) -> None:

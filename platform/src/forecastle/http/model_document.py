@@ -20,6 +20,7 @@ from ..serving.request import MAX_QUANTILES
 from .problems import CONTENT_TYPE, ProblemSchema
 from .replies import CSV, JSON
 from .schemas import ModelReferenceSchema, NoticeSchema
+from .security import NEEDED, SCHEMES
 
 EXAMPLE_STEPS = 4
 TAG = "forecast"
@@ -65,6 +66,8 @@ def _document(model: str, number: int, plugin: str, signature_json: bytes, max_h
         "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     spec.components.response("Problem", problem)
+    for name, scheme in SCHEMES.items():
+        spec.components.security_scheme(name, scheme)
     writer = _Writer(model, signature, limit)
     address = f"/models/{model}/forecast"
     spec.path(address, operations={"get": writer.by_query(), "post": writer.by_json()})
@@ -174,6 +177,7 @@ class _Writer:
             "operationId": "exogTemplate",
             "summary": "Get a CSV to fill in",
             "parameters": parameters,
+            "security": NEEDED,
             "responses": {"200": response, "default": {"$ref": "#/components/responses/Problem"}},
         }
 
@@ -214,7 +218,8 @@ class _Writer:
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/Forecast"}}, CSV: {"schema": {"type": "string"}}},
         }
         responses = {"200": answer, "default": {"$ref": "#/components/responses/Problem"}}
-        return {"tags": [TAG], "operationId": identifier, "summary": summary, **parts, "responses": responses}
+        named = {"tags": [TAG], "operationId": identifier, "summary": summary}
+        return {**named, **parts, "security": NEEDED, "responses": responses}
 
 
 def _range(column: ExogColumn) -> str:

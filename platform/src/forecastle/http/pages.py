@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import flask
 
 from forecastle_registry.aliases import PRODUCTION
@@ -14,6 +16,7 @@ from .replies import JSON
 from .services import services
 
 CHART_STEPS = 12
+OWN_ADDRESS = re.compile(r"/(?![/\\])[^\\\s]*")  # with two slashes, or what a browser takes for one, it would be another site's
 
 blueprint = flask.Blueprint("pages", __name__)
 
@@ -30,6 +33,14 @@ def home() -> flask.typing.ResponseReturnValue:
 def apidocs() -> str:
     """Show the models and the platform's Swagger UI."""
     return flask.render_template("apidocs.html", open_notice=open_notice(), document=flask.url_for("api-docs.openapi_json"))
+
+
+@blueprint.get("/sign-in")
+@needs(Role.READER)
+def sign_in() -> flask.typing.ResponseReturnValue:
+    """Have the browser ask for a key, once for all pages, and lead back to `next`."""
+    after = flask.request.args.get("next", "")
+    return flask.redirect(after if OWN_ADDRESS.fullmatch(after) else flask.url_for("pages.apidocs"))
 
 
 @blueprint.get("/models/<string:model>/docs")

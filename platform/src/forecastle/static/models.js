@@ -17,8 +17,17 @@ function card(model) {
   return item;
 }
 
+/** Lead to where the browser asks for a key and then sends it by itself. */
+function askForKey() {
+  const link = document.createElement("a");
+  link.href = section.dataset.signIn;
+  link.textContent = "Sign in with a key";
+  said.append(link, " to see the models: the key is the password, any name will do.");
+}
+
 async function show(address) {
   const answer = await fetch(address);
+  if (answer.status === 401) return askForKey();
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.detail);
   cards.append(...found.items.map(card));
