@@ -100,6 +100,7 @@ def test_every_block_says_what_it_is() -> None:
 def test_every_page_with_commands_is_run_here() -> None:
     assert {block.page for page in PAGES for block in blocks(page) if block.language == "bash"} == {
         "README.md",
+        "docs/aliases.md",
         "docs/audit.md",
         "docs/plugin-authors.md",
         "docs/reproduce.md",
@@ -122,6 +123,16 @@ def test_the_commands_of_the_readme_work_in_their_order(folder: Path, environmen
     assert "shop version 1" in printed
     assert "production is version 2 now; before it was version 1" in printed
     assert "production is version 1 now; before it was version 2" in printed
+
+
+def test_the_commands_of_the_page_on_aliases_move_as_it_says(folder: Path, environment: dict[str, str], served: int) -> None:
+    shell = [block.text for block in blocks("docs/aliases.md") if block.language == "bash"]
+    printed = run(["bash", "-euo", "pipefail", "-c", "\n".join(shell)], folder, environment)
+    assert "The gate is open." in printed
+    assert printed.count("Nothing has moved.") == 3
+    assert "river: production is version 2 now; before it was version 1." in printed
+    assert "river: production is version 1 now; before it was version 2." in printed
+    assert "river version 3 is deleted." in printed
 
 
 def test_the_versions_of_the_page_on_reproducing_are_reproduced(folder: Path, environment: dict[str, str]) -> None:

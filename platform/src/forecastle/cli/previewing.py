@@ -72,7 +72,7 @@ def _print_accuracy(accuracy: dict[str, Any]) -> None:
     if not rows:
         return
     click.echo()
-    header = ("column", "", "exog", "RMSE", "baseline", "skill", "measured on")
+    header = ("column", "", "forecast", "RMSE", "baseline", "skill", "measured on")
     print_table(header, sorted(rows, key=lambda row: row[0]), title="Accuracy over all horizons (skill: 1 - RMSE / baseline)")
     if not accuracy["same_test_rows"]:
         click.echo("They were not measured on the same rows: compare their skills rather than their errors.")
@@ -87,7 +87,7 @@ def _print_forecasts(forecasts: dict[str, Any]) -> None:
         if (worst := column["largest"]) is not None:
             largest.append((name, str(worst["timestamp"]), worst["absolute"], f"{100 * worst['relative']:.2f} %"))
     click.echo()
-    print_table(("column", "time", "live", "target", "difference"), rows, title="Forecasts, exog at its last values")
+    print_table(("column", "time", "live", "target", "difference"), rows, title="Forecasts, exogenous columns (if any) at their last values")
     if largest:
         click.echo()
         print_table(("column", "time", "absolute", "of its scale"), largest, title="Largest differences")
