@@ -3,11 +3,9 @@
 import multiprocessing
 import os
 import resource
-import signal
 import stat
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -150,35 +148,42 @@ def test_what_a_killed_write_left_is_swept_once_it_is_old(store, folder):
     assert files(folder) == [f"{DIGEST[:2]}/{DIGEST[2:]}"]
 
 
-PUT_FOR_EVER = """
-import itertools, sys
+PUT_AND_DIE = """
+import itertools, os, signal, sys
 from pathlib import Path
 from forecastle_registry.artifacts import digest_of
 from forecastle_registry.stores import DirectoryStore
 store = DirectoryStore(Path(sys.argv[1]))
-for number in itertools.count():
-    content = number.to_bytes(8, "big") * 2_000_000
-    store.put(digest_of(content), content)
-    print(digest_of(content), flush=True)
+def put(number, deadly):
+    content = number.to_bytes(2, "big") * 10_000
+    digest, calls = digest_of(content), itertools.count(1)
+    def die(frame, event, argument):
+        if event in ("c_call", "c_return") and next(calls) == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.setprofile(die)
+    store.put(digest, content)
+    sys.setprofile(None)
+for number in itertools.count(1):
+    child = os.fork()
+    if child == 0:
+        put(number, number)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+    whole = [store.get(item.digest) for item in store.stored()]
+    print(number, len(whole), flush=True)
 """
 
 
-def test_whatever_moment_it_is_killed_at_what_was_put_is_whole_and_nothing_half_is_listed(folder):
-    put = set()
-    for number in range(8):
-        process = subprocess.Popen([sys.executable, "-c", PUT_FOR_EVER, folder], stdout=subprocess.PIPE, text=True)
-        put.add(process.stdout.readline().strip())
-        time.sleep(0.007 * number)
-        process.send_signal(signal.SIGKILL)
-        put.update(line.strip() for line in process.stdout if len(line) == 65)
-        process.wait()
-        process.stdout.close()
+def test_whatever_step_of_a_write_it_is_killed_at_an_artifact_is_whole_or_not_listed(folder):
+    done = subprocess.run([sys.executable, "-c", PUT_AND_DIE, folder], capture_output=True, text=True, check=True)
+    killed = [[int(number) for number in line.split()] for line in done.stdout.splitlines()]
+    assert len(killed) > 50  # so many steps a write has
+    listed = [count for _, count in killed]
+    assert listed[10] == 0 < listed[-1]  # first nothing, and whole once it was renamed
     store = DirectoryStore(folder)
-    listed = {item.digest for item in store.stored()}
-    assert put <= listed
-    assert all(len(store.get(digest)) == 16_000_000 for digest in listed)
-    store.sweep(datetime.now(UTC) + LATER)
-    assert files(folder) == sorted(f"{digest[:2]}/{digest[2:]}" for digest in listed)
+    assert store.sweep(datetime.now(UTC) + LATER) >= 5  # steps with a file aside
+    assert len(files(folder)) == listed[-1] + 1  # the last one was not killed
 
 
 def _put_on_a_small_disk(folder: Path) -> str:
