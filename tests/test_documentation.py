@@ -31,6 +31,8 @@ US_MACRO = (
     "--exog realinv,realgovt,realdpi,cpi,m1,tbilrate,unemp,pop,infl,realint --set order=1,0 --set test_size=0 --promote"
 )
 
+FLOW = "train flow --plugin arima --data nile --endog volume --set order=1,0,0"
+
 
 @dataclass(frozen=True)
 class Block:
@@ -101,6 +103,7 @@ def test_every_page_with_commands_is_run_here() -> None:
     assert {block.page for page in PAGES for block in blocks(page) if block.language == "bash"} == {
         "README.md",
         "docs/aliases.md",
+        "docs/artifacts.md",
         "docs/audit.md",
         "docs/plugin-authors.md",
         "docs/reproduce.md",
@@ -141,6 +144,18 @@ def test_the_versions_of_the_page_on_reproducing_are_reproduced(folder: Path, en
     printed = run(["bash", "-euo", "pipefail", "-c", "\n".join(shell)], folder, environment)
     assert "flow version 1 is reproduced." in printed
     assert '"reproduced": true' in printed
+
+
+def test_the_commands_of_the_page_on_artifacts_move_them(folder: Path, environment: dict[str, str]) -> None:
+    here = {**environment, "FORECASTLE_HOME": str(folder / "moving")}
+    run(["forecastle", "db", "upgrade"], folder, here)
+    run(["forecastle", *FLOW.split()], folder, here)
+    shell = [block.text for block in blocks("docs/artifacts.md") if block.language == "bash"]
+    printed = run(["bash", "-euo", "pipefail", "-c", "\n".join(shell)], folder, here)
+    assert "Copied 1 artifact " in printed
+    assert f"1 artifact in file://{folder}/artifacts is whole" in printed
+    assert "Removed 1 artifact that file:" in printed
+    assert '"unneeded": 0' in printed
 
 
 def test_the_commands_of_the_page_on_the_audit_log_read_and_verify_it(
