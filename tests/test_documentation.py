@@ -11,8 +11,10 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +32,8 @@ US_MACRO = (
     "train us-macro --plugin varmax --data macrodata --endog realgdp,realcons "
     "--exog realinv,realgovt,realdpi,cpi,m1,tbilrate,unemp,pop,infl,realint --set order=1,0 --set test_size=0 --promote"
 )
-
 FLOW = "train flow --plugin arima --data nile --endog volume --set order=1,0,0"
+STOCK = "train stock --plugin arima --data nile --endog volume --set order=1,0,0"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,13 @@ def served(folder: Path, environment: dict[str, str]) -> Iterator[int]:
     """The port of a server with the demo model, in an order that is quickly fitted."""
     run(["forecastle", "db", "upgrade"], folder, environment)
     run(["forecastle", *US_MACRO.split()], folder, environment)
+    with serving(folder, environment) as port:
+        yield port
+
+
+@contextmanager
+def serving(folder: Path, environment: dict[str, str]) -> Iterator[int]:
+    """Serve the home of an environment; give the port."""
     port = free_port()
     server = subprocess.Popen(
         ["forecastle", "serve", "--port", str(port)], cwd=folder, env=environment, stdout=subprocess.DEVNULL
@@ -105,6 +114,8 @@ def test_every_page_with_commands_is_run_here() -> None:
         "docs/aliases.md",
         "docs/artifacts.md",
         "docs/audit.md",
+        "docs/backup.md",
+        "docs/keys.md",
         "docs/plugin-authors.md",
         "docs/reproduce.md",
     }
@@ -138,6 +149,22 @@ def test_the_commands_of_the_page_on_aliases_move_as_it_says(folder: Path, envir
     assert "river version 3 is deleted." in printed
 
 
+def test_the_commands_of_the_page_on_keys_close_an_installation(tmp_path: Path, environment: dict[str, str]) -> None:
+    require(shutil.which("curl") is not None, "curl is not installed, with which the page asks")
+    here = {**environment, "FORECASTLE_HOME": str(tmp_path / "locked")}  # its first key would lock out the other pages
+    run(["forecastle", "db", "upgrade"], tmp_path, here)
+    run(["forecastle", *STOCK.split()], tmp_path, here)
+    shell = "\n".join(block.text for block in blocks("docs/keys.md") if block.language == "bash")
+    with serving(tmp_path, here) as port:
+        text = shell.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+        printed = run(["bash", "-euo", "pipefail", "-c", text], tmp_path, here)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/models", timeout=30).close()
+    assert printed.count('"items":[{"name":"stock"') == 2
+    assert re.search(r"^dashboard +reader +us-\*,stock +10/second; 10000/day +revoked", printed, re.MULTILINE)
+    assert re.search(r"^night-batch +trainer +all +– +valid", printed, re.MULTILINE)
+
+
 def test_the_versions_of_the_page_on_reproducing_are_reproduced(folder: Path, environment: dict[str, str]) -> None:
     run(["forecastle", "db", "upgrade"], folder, environment)
     shell = [block.text for block in blocks("docs/reproduce.md") if block.language == "bash"]
@@ -167,6 +194,17 @@ def test_the_commands_of_the_page_on_the_audit_log_read_and_verify_it(
     assert "us-macro" in printed
     page = (ROOT / "docs" / "audit.md").read_text()
     assert all(re.search(rf"\b{what}\b", page) for what in WHAT)
+
+
+def test_the_commands_of_the_page_on_backups_move_an_installation(
+    folder: Path, environment: dict[str, str], served: int
+) -> None:
+    shell = [block.text for block in blocks("docs/backup.md") if block.language == "bash"]
+    printed = run(["bash", "-euo", "pipefail", "-c", "\n".join(shell)], folder, environment)
+    assert re.search(r"Backed up \d+ models with \d+ versions to forecastle-20.*\.backup", printed)
+    assert re.search(r"Restored \d+ models with \d+ versions, as of 20", printed)
+    assert re.search(r"Copied \d+ models, \d+ versions and \d+ events to sqlite:///", printed)
+    assert printed.count("The audit log verifies") == 2
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.language == "python" for b in blocks(page))])
