@@ -54,6 +54,24 @@ def test_a_database_of_a_later_release_is_left_alone(engine: Engine) -> None:
             step(engine)
 
 
+def test_a_database_of_a_later_release_that_says_so_is_worked_with(engine: Engine) -> None:
+    own = expected_revision()[:4]
+    for later in (f"9999_since_{own}", "9999_since_0001"):
+        set_revision(engine, later)
+        require_current(engine)
+        assert upgrade(engine) == (later, later)
+        with pytest.raises(DatabaseAhead, match="use that release"):
+            require_current(engine, exactly=True)
+
+
+@pytest.mark.parametrize("later", ["9999_since_9998", "9999_since_", "9999since0001", "0001_since_0001"])
+def test_a_later_revision_that_needs_later_code_is_left_alone(engine: Engine, later: str) -> None:
+    set_revision(engine, later)
+    for step in (require_current, upgrade):
+        with pytest.raises(DatabaseAhead):
+            step(engine)
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "forecastle.db").write_bytes(b"this is no database, and it is longer than a page's header " * 20)
     engine = open_database(settings_for(tmp_path))

@@ -62,7 +62,7 @@ def back_up(
     """
     if path.exists() and not force:
         raise BackupRefused(f"{path} is there already; name another file, or add --force to replace it")
-    require_current(engine)
+    require_current(engine, exactly=True)
     with _explained(f"the backup {path} cannot be written"), _folder() as folder:
         content = _Whole(open_artifacts(settings, engine), skip_damaged)
         files = {REGISTRY: folder / REGISTRY}

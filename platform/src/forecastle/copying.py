@@ -38,7 +38,7 @@ def copy_database(settings: Settings, source: str, target: str, *, actor: Actor,
     with opened(settings, source) as read, opened(settings, target) as written:
         if read.url == written.url:
             raise DatabaseNotEmpty("the two databases are one and the same; name another one to copy to")
-        require_current(read)
+        require_current(read, exactly=True)
         require_empty(target, written)
         upgrade(written)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from forecastle_registry.stores import ArtifactStore, open_store
 from .settings import Settings
 
 MIGRATIONS = "forecastle_migrations:"
+LATER = re.compile(r"(?P<number>\d{4})_since_(?P<since>\d{4})")  # what a revision calls itself with which older code goes on
 
 
 def open_database(settings: Settings) -> Engine:
@@ -47,6 +49,8 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     Raises `DatabaseUnusable`, and `DatabaseAhead` for a database of a later release.
     """
     before = current_revision(engine)
+    if before is not None and _goes_on_beside(before):
+        return before, before
     configuration = _configuration()
     _refuse_later_release(configuration, before)
     with engine.connect() as connection:
@@ -63,12 +67,27 @@ def _refuse_later_release(configuration: Config, found: str | None) -> None:
         )
 
 
-def require_current(engine: Engine) -> None:
-    """Raise `DatabaseBehind` or `DatabaseAhead` unless the schema is the one that this release was written for."""
+def require_current(engine: Engine, *, exactly: bool = False) -> None:
+    """Raise `DatabaseBehind` or `DatabaseAhead` unless the schema is one that this release can work with.
+
+    That is its own, or unless `exactly` a later one whose name says so: `0008_since_0006` lets the code of 0006 and 0007 go
+    on, and be restarted, until every server runs the new release. What copies whole tables needs its own.
+    """
     found, expected = current_revision(engine), expected_revision()
-    if found != expected:
-        _refuse_later_release(_configuration(), found)
-        raise DatabaseBehind(found, expected)
+    if found == expected:
+        return
+    if found is not None and _goes_on_beside(found):
+        if not exactly:
+            return
+        raise DatabaseAhead(f"the database is at revision {found}, of a later release: use that release for this")
+    _refuse_later_release(_configuration(), found)
+    raise DatabaseBehind(found, expected)
+
+
+def _goes_on_beside(found: str) -> bool:
+    """Tell whether a later revision says that code of this release's revision works with it."""
+    later, own = LATER.fullmatch(found), expected_revision()[:4]
+    return later is not None and later["since"] <= own < later["number"]
 
 
 def expected_revision() -> str:
