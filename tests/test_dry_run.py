@@ -20,7 +20,7 @@ from tests.naive import dataset, monthly_sales, numbered_rows
 from tests.problems import problem_of, words_of
 
 ADMIN = "/admin/models/sales"
-MEASURED = {"test_size": 6}
+MEASURED = {"test_size": 6, "drift": True}  # with a drift no two steps are alike
 
 
 @pytest.fixture(autouse=True)

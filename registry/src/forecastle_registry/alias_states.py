@@ -64,11 +64,10 @@ def _stacks(connection: sa.Connection, model: str, names: list[str]) -> dict[str
         .where(aliases.c.model == model, aliases.c.name.in_(names))
         .order_by(aliases.c.name, alias_stack.c.position)
     )
-    found: dict[str, Alias] = {}
+    found: dict[str, tuple[int, list[int]]] = {}
     for name, revision, version in connection.execute(query):
-        below = found[name].stack if name in found else ()
-        found[name] = Alias(model, name, (*below, version), revision)
-    return found
+        found.setdefault(name, (revision, []))[1].append(version)
+    return {name: Alias(model, name, tuple(stack), revision) for name, (revision, stack) in found.items()}
 
 
 def _check_model(connection: sa.Connection, model: str) -> None:

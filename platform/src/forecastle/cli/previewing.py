@@ -87,7 +87,8 @@ def _print_forecasts(forecasts: dict[str, Any]) -> None:
         if (worst := column["largest"]) is not None:
             largest.append((name, str(worst["timestamp"]), worst["absolute"], f"{100 * worst['relative']:.2f} %"))
     click.echo()
-    print_table(("column", "time", "live", "target", "difference"), rows, title="Forecasts, exogenous columns (if any) at their last values")
+    title = "Forecasts, exogenous columns (if any) at their last values"
+    print_table(("column", "time", "live", "target", "difference"), rows, title=title)
     if largest:
         click.echo()
         print_table(("column", "time", "absolute", "of its scale"), largest, title="Largest differences")
