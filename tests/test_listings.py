@@ -27,6 +27,7 @@ def walk(client: FlaskClient, address: str, limit: int) -> list[dict[str, Any]]:
         if page["next"] is None:
             return found
         assert len(page["items"]) == limit
+        assert page["next"] != query.get("after")  # or this would never end
         query["after"] = page["next"]
 
 
