@@ -88,6 +88,10 @@ def test_serving_goes_on_while_the_store_is_gone_for_what_is_loaded(
     problem_of(client.post("/models/sales/observations", json=rows), 503, "artifact-store-unusable")
     assert [item["number"] for item in client.get("/models/sales/versions").get_json()["items"]] == [2, 1]
     assert client.get("/health/live").status_code == 200
+    for move in ({"version": 1}, {}):
+        address = f"/admin/models/sales/{'promote' if move else 'rollback'}"
+        problem_of(client.post(address, json=move), 503, "artifact-store-unusable")
+    assert client.post(ADDRESS, json=ASKED).data == before.data
     folder.with_name("unmounted").rename(folder)
     assert client.post("/models/sales/versions/1/forecast", json=ASKED).status_code == 200
     assert client.post("/models/sales/observations", json=rows).status_code == 201

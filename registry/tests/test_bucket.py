@@ -37,6 +37,7 @@ def proxy(s3):
 def store(prefix, proxy, monkeypatch):
     """A store behind the proxy."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
+    monkeypatch.setattr(bucket, "WAIT_SECONDS", 0.01)
     return BucketStore(BUCKET, prefix)
 
 

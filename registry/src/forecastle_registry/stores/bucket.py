@@ -22,6 +22,7 @@ CONNECT_SECONDS = 5
 ATTEMPT_SECONDS = 10  # for a request with its answer, of at most a part
 RETRY_SECONDS = 10  # after which no further attempt begins: all in all it is 20 seconds
 RETRIES = 4
+WAIT_SECONDS = 0.1  # before the first of them, and three times as long before each further one, more or less
 PART_BYTES = 8 * 2**20  # larger artifacts go and come in parts, so that a slow line has time for each
 NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # a missing bucket, and a strange server, are "not found" as well
 METADATA_SERVICE = "169.254.169.254"  # which obstore asks for credentials where the environment has none
@@ -144,7 +145,7 @@ def _options() -> dict[str, Any]:
         "retry_config": {
             "max_retries": RETRIES,
             "retry_timeout": timedelta(seconds=RETRY_SECONDS),
-            "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2), "base": 3},
+            "backoff": {"init_backoff": timedelta(seconds=WAIT_SECONDS), "max_backoff": timedelta(seconds=2), "base": 3},
         },
     }
 
