@@ -134,6 +134,8 @@ def test_a_version_is_archived_and_restored(sales: CommandLine) -> None:
     assert sales("archive", "sales", 2).out == "sales version 2 is archived: it cannot go live.\n"
     assert sales("archive", "sales", 2).out.endswith("nothing changed.\n")
     assert "archived" in sales("promote", "sales", 2).error
+    assert [line.endswith("archived") for line in sales("versions", "sales").out.splitlines()[1:]] == [False, True, False]
+    assert "archived        20" in sales("versions", "sales", 2).out
     assert sales("archive", "sales", 2, "--undo").out == "sales version 2 may go live again.\n"
     assert "it is live there" in sales("archive", "sales", 1).error
 

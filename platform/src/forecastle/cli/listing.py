@@ -97,7 +97,8 @@ def _list_then(engine: Engine, model: str, moment: datetime, json_: bool) -> Non
 def _row(version: VersionSummary) -> tuple[Any, ...]:
     v = version
     made = f"{v.created_at:%Y-%m-%d %H:%M}"
-    return v.number, made, v.verdict, v.llf, v.serializer, v.artifact_size, v.parent, ", ".join(v.aliases)
+    use = ", ".join(v.aliases) or ("nothing: archived" if v.archived_at else "")
+    return v.number, made, v.verdict, v.llf, v.serializer, v.artifact_size, v.parent, use
 
 
 def _number(cursor: str | None) -> int | None:
@@ -123,6 +124,7 @@ def _print_version(document: dict[str, Any]) -> None:
         ),
         ("parent", document["parent"]),
         ("live as", ", ".join(document["aliases"]) or "nothing"),
+        ("archived", document["archived_at"] or "no"),
     ]
     print_table(("", ""), rows)
     if document["estimates"]:
