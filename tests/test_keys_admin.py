@@ -229,3 +229,16 @@ def test_no_command_logs_a_secret(run: CommandLine, caplog: pytest.LogCaptureFix
     caplog.set_level(logging.DEBUG)
     secret = run("keys", "create", "boss", "--role", "admin").out.strip()
     assert secret[14:] not in caplog.text
+
+
+def test_doctor_says_who_may_ask_and_hides_the_password_of_redis(run: CommandLine, engine: sa.Engine) -> None:
+    run.set("FORECASTLE_RATE_STORAGE", "redis://:hunter2@cache:6379/0")
+    said = run("doctor").out
+    assert "no key has been created: a server on 127.0.0.1 is open" in said
+    assert "hunter2" not in said
+    create_key(engine, "ada", "reader")
+    assert re.search(r"^problem +there is no admin's key", run("doctor").out, re.MULTILINE)
+    create_key(engine, "boss", "admin")
+    assert re.search(r"^ok +every request needs a key", run("doctor").out, re.MULTILINE)
+    run.set("FORECASTLE_OPEN", "true")
+    assert re.search(r"^ok +FORECASTLE_OPEN is true", run("doctor").out, re.MULTILINE)

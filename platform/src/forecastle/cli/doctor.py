@@ -12,19 +12,22 @@ from sqlalchemy import Engine
 
 from forecastle_registry.errors import RegistryError
 from forecastle_registry.keeping import try_store
+from forecastle_registry.keys import admit, has_admin
 from forecastle_registry.stores import DatabaseStore
 from forecastle_registry.versions import Model, list_models
 
 from .. import __version__
 from ..database import expected_revision, open_artifacts, open_database, require_current
 from ..errors import PlatformError, SettingsError
+from ..issuing import NO_ADMIN
+from ..keyring import OPEN, OPEN_ANYWAY
 from ..plugins import discover
 from ..serving.checking import problems_of
 from ..serving.loading import Loader
 from ..settings import SETTINGS, Settings, settings_from, text_of, unknown_settings
 from .output import print_table
 
-SECRET = "database_url"  # may hold a password
+SECRETS = ("database_url", "rate_storage")  # they may hold a password
 SHOWN = 20  # of the versions that do not load
 
 
@@ -44,7 +47,7 @@ def doctor(context: click.Context) -> None:
         print_table(("setting", "value", "from"), rows)
         chains[:0] = [
             [partial(_check_home, settings)],
-            [partial(check, settings) for check in (_check_database, _check_artifacts, _check_versions)],
+            [partial(check, settings) for check in (_check_database, _check_artifacts, _check_versions, _check_access)],
         ]
         wrong = []
     click.echo()
@@ -62,7 +65,7 @@ def _print_texts() -> None:
             text, source = text_of(setting, os.environ)
         except SettingsError:
             text, source = "?", "?"
-        rows.append((setting.name, _without_password(text) if setting.field == SECRET else text, source))
+        rows.append((setting.name, _without_password(text) if setting.field in SECRETS else text, source))
     print_table(("setting", "as written", "from"), rows)
 
 
@@ -76,7 +79,8 @@ def _run(check: Callable[[], str]) -> bool:
 
 
 def _shown(settings: Settings, field: str) -> str:
-    return _without_password(settings.database_url) if field == SECRET else str(getattr(settings, field))
+    text = str(getattr(settings, field))
+    return _without_password(text) if field in SECRETS else text
 
 
 def _without_password(url: str) -> str:
@@ -103,6 +107,18 @@ def _check_database(settings: Settings) -> str:
     require_current(engine)
     count = len(list_models(engine, limit=500).items)
     return f"the database is at revision {expected_revision()}, with {count} model{'s' if count != 1 else ''}"
+
+
+def _check_access(settings: Settings) -> str:
+    engine = open_database(settings)
+    any_key = admit(engine, None).any_key
+    if settings.open:
+        return OPEN_ANYWAY if any_key else OPEN
+    if not any_key:
+        return "no key has been created: a server on 127.0.0.1 is open to this machine, on another address it does not start"
+    if not has_admin(engine):
+        raise PlatformError(NO_ADMIN)
+    return "every request needs a key"
 
 
 def _check_artifacts(settings: Settings) -> str:
