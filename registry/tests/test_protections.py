@@ -63,9 +63,10 @@ def test_protecting_is_an_event_with_what_was_and_what_is(engine):
 
 
 def test_what_is_not_protected_cannot_be_unprotected(engine, model):
-    for alias in ("production", "no/name"):
+    for name, alias in ((model, "production"), (model, "no/name"), ("other", "production"), ("nul\0", "production")):
         with pytest.raises(AliasUnprotected):
-            unprotect_alias(engine, model, alias)
+            unprotect_alias(engine, name, alias)
+        assert get_protection(engine, name, alias) is None
 
 
 @pytest.mark.parametrize(("model", "alias"), [("a/b", "production"), ("m", "a/b")])

@@ -73,6 +73,8 @@ def protect_alias(
 
 def unprotect_alias(engine: sa.Engine, model: str, alias: str, *, actor: Actor = LOCAL, reason: str | None = None) -> None:
     """Let an alias be moved freely again; a promotion that waits there is forgotten. Raises `AliasUnprotected`."""
+    if not (is_name(model) and is_name(alias)):
+        raise AliasUnprotected(model, alias)
     with writing(engine) as connection:
         _hold(connection, model)
         before = read_protection(connection, model, alias)
