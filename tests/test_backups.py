@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,16 @@ from forecastle.plugins import Catalogue
 from forecastle.settings import Settings, settings_from
 from forecastle_registry.actors import Actor
 from forecastle_registry.aliases import get_alias, promote_version, roll_back
-from forecastle_registry.engine import reading, writing
-from forecastle_registry.errors import ArtifactError, DatabaseAhead, DatabaseNotEmpty, SigningKeyUnusable
+from forecastle_registry.copying import check_empty
+from forecastle_registry.engine import current_revision, reading, writing
+from forecastle_registry.errors import ArtifactError, DatabaseAhead, DatabaseNotEmpty, ModelNotFound, SigningKeyUnusable
 from forecastle_registry.events import list_events
 from forecastle_registry.heads import HEADS_FILE, read_heads
 from forecastle_registry.signing import signing_key
 from forecastle_registry.tables import artifacts
 from forecastle_registry.verifying import verify_events
 from forecastle_registry.versions import Registered, list_versions
+from registry.tests.dying import Mortals
 from tests.naive import EXOG_OF_THREE, monthly_sales, train_naive
 
 ME = Actor("me", "a test")
@@ -303,6 +306,75 @@ def test_a_backup_of_the_release_before_is_brought_up_to_date(
     log = restored(elsewhere, earlier).log
     assert log is not None
     assert answers(elsewhere) == answers(settings)
+
+
+# The jobs of processes that are killed.
+
+
+@pytest.fixture
+def litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let those who are killed leave what they have unpacked in the folder of this test."""
+    (tmp_path / "litter").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "litter"))
+
+
+def restore_there(home: str, file: str) -> None:
+    restored(settings_from({"FORECASTLE_HOME": home}), Path(file))
+
+
+def back_up_there(home: str, file: str) -> None:
+    settings = settings_from({"FORECASTLE_HOME": home})
+    engine = open_database(settings)
+    backed_up(settings, engine, Path(file), force=True)
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("litter")
+def test_a_restore_that_is_killed_leaves_nothing_or_all_and_can_be_run_again(backup: Path, elsewhere: Settings) -> None:
+    deaths = 0
+    with Mortals("tests.test_backups:restore_there", elsewhere.home) as mortals:
+        for step in count(1, 3):
+            died = mortals.kill_at(step, home=str(elsewhere.home), file=str(backup))
+            engine = open_database(elsewhere)
+            numbers = versions_in(engine)
+            engine.dispose()
+            assert numbers in ([], [3, 2, 1])
+            if numbers:
+                break
+            assert died
+            deaths += 1
+    assert deaths > 8
+    engine = open_database(elsewhere)
+    assert not verify_events(engine, signing_key(elsewhere.signing_key_file)).findings
+    engine.dispose()
+
+
+def versions_in(engine: Engine) -> list[int]:
+    if current_revision(engine) is None:
+        return []
+    try:
+        return [version.number for version in list_versions(engine, "sales").items]
+    except ModelNotFound:
+        check_empty(engine)
+        return []
+
+
+@pytest.mark.usefixtures("litter")
+def test_a_backup_that_is_killed_leaves_the_one_that_was_there_or_is_whole(
+    settings: Settings, backup: Path, elsewhere: Settings
+) -> None:
+    before, deaths = backup.read_bytes(), 0
+    with Mortals("tests.test_backups:back_up_there", backup.parent) as mortals:
+        for step in count(1, 6):
+            if not mortals.kill_at(step, home=str(settings.home), file=str(backup)):
+                break
+            deaths += 1
+            with zipfile.ZipFile(backup) as archive:
+                assert archive.testzip() is None
+            if backup.read_bytes() != before:
+                break
+    assert deaths > 3
+    assert not restored(elsewhere, backup).manifest.left_out
 
 
 # What somebody may bring instead of a backup. Each edits the members; digests and manifest then fit, unless it is about them.
