@@ -1,5 +1,6 @@
 """The audit log by HTTP and at the command line: it is read, filtered and verified, and nothing there changes it."""
 
+import ast
 import json
 import os
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from sqlalchemy import Engine
 
 from forecastle.moments import moment_from
 from forecastle_registry.aliases import promote_version, roll_back
+from forecastle_registry.archiving import delete_version
 from forecastle_registry.engine import writing
-from forecastle_registry.events import list_events
+from forecastle_registry.events import WHAT, list_events
 from forecastle_registry.heads import HEADS_FILE, append_head, export_head
 from forecastle_registry.tables import alias_stack, versions
 from forecastle_registry.versions import Registered
-from tests.command_line import CommandLine
+from tests.command_line import ROOT, CommandLine
 from tests.problems import problem_of, words_of
 
 LOG = "/admin/events"
@@ -158,6 +160,15 @@ def test_no_method_but_get_is_known_there(client: FlaskClient, moves: list[datet
             problem_of(getattr(client, method)(address), 405, "method-not-allowed")
 
 
+def test_every_event_that_is_written_can_be_asked_for() -> None:
+    sources = [path.read_text() for folder in ("registry", "platform") for path in (ROOT / folder / "src").rglob("*.py")]
+    calls = [node for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    logged = [call.args[2] for call in calls if getattr(call.func, "id", "") == "log_event"]
+    written = {word.value for word in logged if isinstance(word, ast.Constant)}
+    assert len(written) > 10
+    assert written <= set(WHAT)
+
+
 def live(client: FlaskClient, moment: str) -> list[tuple[int, list[str]]]:
     answer = client.get(VERSIONS, query_string={"live_at": moment})
     assert answer.status_code == 200, answer.text
@@ -172,14 +183,31 @@ def test_what_was_live_at_a_time_is_told(client: FlaskClient, moves: list[dateti
 
 
 def test_a_version_that_was_deleted_since_is_still_told(client: FlaskClient, engine: Engine, moves: list[datetime]) -> None:
-    with writing(engine) as connection:
-        connection.execute(alias_stack.delete().where(alias_stack.c.version == 2))
-        connection.execute(versions.delete().where(versions.c.model == "sales", versions.c.number == 2))
+    forget_stack(engine)
+    delete_version(engine, "sales", 2)
     (gone,) = client.get(VERSIONS, query_string={"live_at": iso(moves[1])}).get_json()["items"]
-    assert (gone["number"], gone["aliases"], gone["deleted"], gone["plugin"]) == (2, ["production"], True, None)
+    assert (gone["number"], gone["aliases"], gone["deleted"]) == (2, ["production"], True)
+    assert (gone["plugin"], gone["parent"], gone["llf"], gone["artifact_size"]) == ("naive", None, None, None)
+    assert datetime.fromisoformat(gone["created_at"]) < moves[1]
     (there,) = client.get(VERSIONS, query_string={"live_at": iso(moves[2])}).get_json()["items"]
     assert (there["number"], there["deleted"], there["plugin"]) == (1, False, "naive")
     assert gone.keys() == there.keys()
+
+
+def test_a_version_whose_deletion_was_not_logged_is_told_by_its_number(
+    client: FlaskClient, engine: Engine, moves: list[datetime]
+) -> None:
+    forget_stack(engine)
+    with writing(engine) as connection:
+        connection.execute(versions.delete().where(versions.c.model == "sales", versions.c.number == 2))
+    (gone,) = client.get(VERSIONS, query_string={"live_at": iso(moves[1])}).get_json()["items"]
+    assert (gone["number"], gone["aliases"], gone["deleted"], gone["plugin"]) == (2, ["production"], True, None)
+
+
+def forget_stack(engine: Engine) -> None:
+    """Let no stack name version 2, as after a rollback to a version below it."""
+    with writing(engine) as connection:
+        connection.execute(alias_stack.delete().where(alias_stack.c.version == 2))
 
 
 @pytest.mark.parametrize(
@@ -323,9 +351,8 @@ def test_another_key_is_said_at_once(run: CommandLine, home: Path, moves: list[d
 def test_what_was_live_is_listed_at_the_command_line(run: CommandLine, engine: Engine, moves: list[datetime]) -> None:
     found = json.loads(run("versions", "sales", "--live-at", iso(moves[1]), "--json").out)
     assert [(version["number"], version["aliases"]) for version in found["items"]] == [(2, ["production"])]
-    with writing(engine) as connection:
-        connection.execute(alias_stack.delete().where(alias_stack.c.version == 2))
-        connection.execute(versions.delete().where(versions.c.model == "sales", versions.c.number == 2))
+    forget_stack(engine)
+    delete_version(engine, "sales", 2)
     said = run("versions", "sales", "--live-at", iso(moves[1]))
     assert "deleted since" in said.out
     assert said.out.splitlines()[0].endswith("live then as")

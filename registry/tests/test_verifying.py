@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecastle_registry.actors import Actor
+from forecastle_registry.chain import MAX_FINDINGS
 from forecastle_registry.engine import open_engine, reading, writing
 from forecastle_registry.errors import DatabaseUnusable, SigningKeyUnusable
 from forecastle_registry.events import list_events, log_event
 from forecastle_registry.heads import EMPTY, Head, append_head, export_head, read_heads
 from forecastle_registry.seals import BATCH
 from forecastle_registry.tables import event_head, events, metadata
-from forecastle_registry.verifying import MAX_FINDINGS, verify_events
+from forecastle_registry.verifying import verify_events
 from registry.tests.conftest import KEY
 
 ADA = Actor("ada", "10.0.0.7")
@@ -172,6 +173,13 @@ def test_a_deleted_head_with_the_last_lines_is_found(log):
     assert found(log, kept) != []
 
 
+def test_a_deleted_head_does_not_get_an_edited_line_sealed_anew(log):
+    tamper(log, "UPDATE events SET who = 'eve' WHERE id = 5")
+    tamper(log, "DELETE FROM event_head")
+    write(log, 1)
+    assert found(log) == [("edited", 5)]
+
+
 def test_a_log_that_was_deleted_as_a_whole_is_found_by_a_head_that_was_kept(log):
     kept = export_head(log)
     tamper(log, "DELETE FROM event_head")
@@ -203,6 +211,22 @@ def test_a_log_that_was_sealed_anew_is_found_by_a_head_that_was_kept(log):
 
 def test_another_key_is_one_finding(log):
     assert [(f.kind, f.id) for f in verify_events(log, b"another" * 8, [export_head(log)]).findings] == [("key", None)]
+
+
+def test_a_key_that_changed_is_one_finding(engine, url):
+    write(engine, 20)
+    other = open_engine(url, key=lambda: b"another" * 8)
+    write(other, 20)
+    other.dispose()
+    assert found(engine) == [("key", 21)]
+    (finding,) = verify_events(engine, b"another" * 8).findings
+    assert (finding.kind, finding.id) == ("key", 1)
+    assert "lines 1 to 20 " in finding.message
+
+
+def test_seals_that_were_taken_away_from_lines_in_a_row_are_found(log):
+    tamper(log, "UPDATE events SET mac = NULL WHERE id BETWEEN 4 AND 6")
+    assert found(log, allow_unsealed=True) == [("edited", 4), ("edited", 5), ("edited", 6)]
 
 
 def test_a_line_without_a_seal_is_told_and_can_be_allowed(log):
@@ -264,6 +288,7 @@ def test_without_the_key_nothing_is_written(engine, url):
 WRITE = """
 import sys
 from forecastle_registry.actors import Actor
+from forecastle_registry.chain import MAX_FINDINGS
 from forecastle_registry.engine import open_engine, writing
 from forecastle_registry.events import log_event
 engine = open_engine(sys.argv[1], key=lambda: sys.argv[2].encode())

@@ -54,11 +54,11 @@ def listed_version_document(version: VersionSummary) -> dict[str, Any]:
 
 
 def version_then_document(then: VersionThen) -> dict[str, Any]:
-    """Return a version that was live at a moment, as JSON; of one that was deleted since, only number and aliases are known."""
+    """Return a version that was live at a moment as JSON; of one that was deleted since, what the log does not keep is null."""
     if then.version is not None:
         return listed_version_document(then.version)
     known = {"number": then.number, "aliases": list(then.aliases), "deleted": True}
-    return {**dict.fromkeys(field.name for field in fields(VersionSummary)), **known}
+    return {**{field.name: then.kept.get(field.name) for field in fields(VersionSummary)}, **known}
 
 
 def event_document(event: Event) -> dict[str, Any]:

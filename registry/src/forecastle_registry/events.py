@@ -31,6 +31,7 @@ WHAT = (
     "artifact-refused",
     "golden-mismatch",
     "artifacts-copy",
+    "artifacts-gc",
     "database-copy",
     "backup",
     "restore-backup",

@@ -20,11 +20,15 @@ MOVES = ("promote", "rollback")
 
 @dataclass(frozen=True, slots=True)
 class VersionThen:
-    """A version that was live at a moment, as `aliases`; `version` is None when it was deleted since."""
+    """A version that was live at a moment, as `aliases`; `version` is None when it was deleted since.
+
+    `kept` is what the event of that deletion tells of it: plain data, of which nothing need be there.
+    """
 
     number: int
     aliases: tuple[str, ...]
     version: VersionSummary | None
+    kept: dict[str, Any]
 
 
 def live_at(engine: sa.Engine, model: str, moment: datetime) -> dict[str, int]:
@@ -45,7 +49,8 @@ def versions_live_at(
         numbers = sorted({number for number in live.values() if before is None or number < before}, reverse=True)[: limit + 1]
         query = sa.select(*_COLUMNS).where(versions.c.model == model, versions.c.number.in_(numbers))
         rows = {row["number"]: row for row in connection.execute(query).mappings()}
-    found = [_then(number, live, rows.get(number)) for number in numbers]
+        kept = _kept(connection, model, [number for number in numbers if number not in rows])
+    found = [_then(number, live, rows.get(number), kept.get(number, {})) for number in numbers]
     return page_of(found, limit, lambda version: version.number)
 
 
@@ -61,6 +66,13 @@ def _live_at(connection: sa.Connection, model: str, moment: datetime) -> dict[st
     return dict(connection.execute(query).all())
 
 
-def _then(number: int, live: dict[str, int], row: Any) -> VersionThen:
+def _kept(connection: sa.Connection, model: str, numbers: list[int]) -> dict[int, dict[str, Any]]:
+    """Return what the log kept of versions that were deleted, by number."""
+    deleted = (events.c.model == model, events.c.what == "delete", events.c.version.in_(numbers))
+    query = sa.select(events.c.version, events.c.details).where(*deleted).order_by(events.c.id)
+    return dict(connection.execute(query).all()) if numbers else {}
+
+
+def _then(number: int, live: dict[str, int], row: Any, kept: dict[str, Any]) -> VersionThen:
     aliases = tuple(alias for alias, version in live.items() if version == number)
-    return VersionThen(number, aliases, None if row is None else VersionSummary(**row, aliases=aliases))
+    return VersionThen(number, aliases, None if row is None else VersionSummary(**row, aliases=aliases), kept)

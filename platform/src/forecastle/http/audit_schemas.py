@@ -10,7 +10,7 @@ from forecastle_registry.plain import MAX_NUMBER
 from .fields import Moment, Name, Text
 from .schemas import PageSchema, VersionSummarySchema
 
-OF_DELETED = {"description": "Null for a version that was deleted since"}
+OF_DELETED = {"description": "Null where it is not known of a version that was deleted since"}
 
 
 class EventsQuerySchema(PageSchema):
@@ -52,7 +52,7 @@ class VersionsQuerySchema(PageSchema):
 
 
 class ListedVersionSchema(VersionSummarySchema):
-    """A version in a listing. Of one that was live then and was deleted since, number and aliases are known."""
+    """A version in a listing. Of one that was live then and was deleted since, only what the log keeps is known."""
 
     created_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time", **OF_DELETED})
     plugin = fields.String(required=True, allow_none=True, metadata=OF_DELETED)
