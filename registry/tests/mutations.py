@@ -30,7 +30,7 @@ WORDS = [None, True, 0, 1, -1, 2**63, 1.5, "", "str", "list", "builtins", "numpy
          "\0", [], {}, [[]], "9" * 5000]  # fmt: skip
 HEADERS = [b"<f8", b">f8", b"|O", b"|b1", b"<U9", b"|V8", b"<M8[ns]", b"<f16", b"True", b"False", b"(3,)", b"()", b"(1, 3)",
            b"(-1,)", b"(0, 99999999999999999)", b"shape", b"descr", b"__import__('os')", b"\n", b" ", b"\xff"]  # fmt: skip
-NUMBERS = [0, 1, 2, 45, 46, 255, 0xFFFE, 0xFFFF, 2**24, 2**31 - 1, 2**31, 2**32 - 1]
+NUMBERS = [0, 1, 2, 8, 45, 46, 255, 0xFFFE, 0xFFFF, 2**24, 2**31 - 1, 2**31, 2**32 - 1]
 
 
 def mutated(draw: Draw) -> bytes:
@@ -121,5 +121,7 @@ def _lying(member: Member, draw: Draw) -> Member:
 def _bytes(data: bytes, draw: Draw) -> bytes:
     """Replace, remove, insert or repeat some bytes."""
     at, length = draw(len(data) + 1), draw(9)
+    if draw(2):  # nothing moves, so that what stands elsewhere is still read
+        return data[:at] + bytes([draw(256)]) + data[at + 1 :]
     new = bytes(draw(256) for _ in range(draw(5))) if draw(4) else data[at : at + length] * 2
     return data[:at] + new + data[at + length :]
