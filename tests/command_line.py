@@ -12,8 +12,7 @@ from forecastle.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = str(Path(sys.executable).with_name("forecastle"))
-ON_POSTGRES = os.environ.get("FORECASTLE_TEST_DATABASE") == "postgres"  # then tests/conftest.py sets what is kept here
-KEPT = ("FORECASTLE_DATABASE_URL",) if ON_POSTGRES else ()
+DATABASE_URL = "database-url"  # the file in a test's home that names its database, where all tests run on Postgres
 ENTRY_POINT = "[forecastle.plugins]\nnaive = forecastle_sdk.naive:NaivePlugin\n"
 
 
@@ -44,8 +43,22 @@ def install_naive(directory: Path) -> Path:
 
 def environment(home: Path, plugins: Path, **others: str) -> Mapping[str, str]:
     """Return the environment in which a script works on that home, with the naive plugin."""
-    inherited = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith("FORECASTLE_")}
-    return {**inherited, "FORECASTLE_HOME": str(home), "PYTHONPATH": str(plugins), **others}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORECASTLE_")}
+    return {**inherited, **variables_of(home), "PYTHONPATH": str(plugins), **others}
+
+
+def variables_of(home: Path) -> dict[str, str]:
+    """Return the variables that name a home, and its database where that is not the one that a home has by itself."""
+    file = home / DATABASE_URL
+    return {"FORECASTLE_HOME": str(home)} | ({"FORECASTLE_DATABASE_URL_FILE": str(file)} if file.exists() else {})
+
+
+def use_home(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Let the commands of this process work on that home, whatever the environment says otherwise."""
+    for name in [name for name in os.environ if name.startswith("FORECASTLE_") and "_TEST_" not in name]:
+        monkeypatch.delenv(name)
+    for name, value in variables_of(home).items():
+        monkeypatch.setenv(name, value)
 
 
 class CommandLine:

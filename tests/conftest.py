@@ -20,8 +20,10 @@ from forecastle.plugins import Catalogue
 from forecastle.settings import Settings, settings_from
 from forecastle_registry.versions import Registered
 from registry.tests.postgres import Postgres, running_postgres
-from tests.command_line import ON_POSTGRES
+from tests.command_line import DATABASE_URL, variables_of
 from tests.naive import naive_catalogue, train_naive
+
+ON_POSTGRES = os.environ.get("FORECASTLE_TEST_DATABASE") == "postgres"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,12 +70,12 @@ def postgres_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, database_template: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, database_template: Path, request: pytest.FixtureRequest) -> Path:
     """A home as FORECASTLE_HOME names it, whose database has every table and no model."""
     path = tmp_path / "home"
     path.mkdir()
     if ON_POSTGRES:
-        monkeypatch.setenv("FORECASTLE_DATABASE_URL", request.getfixturevalue("postgres_url"))
+        (path / DATABASE_URL).write_text(request.getfixturevalue("postgres_url"))
     else:
         shutil.copy(database_template, path / "forecastle.db")
     return path
@@ -82,8 +84,7 @@ def home(tmp_path: Path, database_template: Path, request: pytest.FixtureRequest
 @pytest.fixture
 def settings(home: Path) -> Settings:
     """The settings of that home, all else as it is by default."""
-    database = {"FORECASTLE_DATABASE_URL": os.environ["FORECASTLE_DATABASE_URL"]} if ON_POSTGRES else {}
-    return settings_from({"FORECASTLE_HOME": str(home), **database})
+    return settings_from(variables_of(home))
 
 
 @pytest.fixture

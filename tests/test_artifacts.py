@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from forecastle_registry.artifacts import digest_of
 from forecastle_registry.events import list_events
 from forecastle_registry.stores import DirectoryStore
 from forecastle_registry.versions import Registered
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, use_home
 from tests.naive import EXOG_OF_THREE, monthly_sales, train_naive
 from tests.problems import problem_of
 
@@ -41,9 +40,7 @@ def elsewhere(settings: Settings, folder: Path) -> Settings:
 
 @pytest.fixture
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    for name in [name for name in os.environ if name.startswith("FORECASTLE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("FORECASTLE_HOME", str(home))
+    use_home(monkeypatch, home)
     return CommandLine(monkeypatch, capsys)
 
 

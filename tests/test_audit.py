@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +21,7 @@ from forecastle_registry.events import WHAT, list_events
 from forecastle_registry.heads import HEADS_FILE, append_head, export_head
 from forecastle_registry.tables import alias_stack, versions
 from forecastle_registry.versions import Registered
-from tests.command_line import ROOT, CommandLine
+from tests.command_line import ROOT, CommandLine, use_home
 from tests.problems import problem_of, words_of
 
 LOG = "/admin/events"
@@ -43,9 +42,7 @@ def moves(engine: Engine, train: Callable[..., Registered]) -> list[datetime]:
 
 @pytest.fixture
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    for name in [name for name in os.environ if name.startswith("FORECASTLE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("FORECASTLE_HOME", str(home))
+    use_home(monkeypatch, home)
     return CommandLine(monkeypatch, capsys)
 
 

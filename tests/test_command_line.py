@@ -17,7 +17,7 @@ import pytest
 from forecastle.cli import forecastle
 from forecastle.cli.output import table_lines
 from forecastle.training.samples import SAMPLES
-from tests.command_line import ROOT, SCRIPT, CommandLine, environment, install_naive
+from tests.command_line import ROOT, SCRIPT, CommandLine, environment, install_naive, use_home
 
 ROWS = 36
 MONTHS = [f"{2015 + i // 12}-{i % 12 + 1:02}-01" for i in range(ROWS + 4)]
@@ -61,9 +61,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(home: Path, plugins: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    for name in [name for name in os.environ if name.startswith("FORECASTLE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("FORECASTLE_HOME", str(home))
+    use_home(monkeypatch, home)
     monkeypatch.syspath_prepend(str(plugins))
     return CommandLine(monkeypatch, capsys)
 

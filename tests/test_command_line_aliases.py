@@ -11,13 +11,13 @@ from sqlalchemy import Engine
 
 from forecastle_registry.events import list_events
 from forecastle_registry.versions import Registered
-from tests.command_line import CommandLine, install_naive
+from tests.command_line import CommandLine, install_naive, use_home
 from tests.naive import monthly_sales
 
 
 @pytest.fixture
 def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    monkeypatch.setenv("FORECASTLE_HOME", str(home))
+    use_home(monkeypatch, home)
     monkeypatch.syspath_prepend(str(install_naive(tmp_path / "plugins")))
     return CommandLine(monkeypatch, capsys)
 

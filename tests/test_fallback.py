@@ -31,7 +31,7 @@ from forecastle_sdk import Forecaster, State
 from forecastle_sdk.errors import StateError
 from forecastle_sdk.naive import NaivePlugin
 from tests.browser import chromium, open_page, serving
-from tests.command_line import CommandLine, install_naive
+from tests.command_line import CommandLine, install_naive, use_home
 from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue
 from tests.problems import problem_of
 
@@ -357,7 +357,7 @@ def test_the_models_page_shows_it_to_a_person(engine: Engine, app: flask.Flask) 
 
 @pytest.fixture
 def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    monkeypatch.setenv("FORECASTLE_HOME", str(home))
+    use_home(monkeypatch, home)
     monkeypatch.syspath_prepend(str(install_naive(tmp_path / "plugins")))
     return CommandLine(monkeypatch, capsys)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from forecastle_registry.signing import signing_key
 from forecastle_registry.verifying import verify_events
 from forecastle_registry.versions import Registered
 from registry.tests.postgres import Postgres, running_postgres
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, use_home
 from tests.naive import EXOG_OF_THREE, monthly_sales
 
 BODY = {"horizon": 3, "exog": EXOG_OF_THREE}
@@ -46,9 +45,7 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture
 def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    for name in [name for name in os.environ if name.startswith("FORECASTLE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("FORECASTLE_HOME", str(home))
+    use_home(monkeypatch, home)
     return CommandLine(monkeypatch, capsys)
 
 

@@ -21,6 +21,7 @@ from forecastle.settings import settings_from
 from forecastle_sdk import Dataset
 from tests.asking import ask
 from tests.browser import Seen, chromium, open_page, serving
+from tests.command_line import variables_of
 from tests.naive import monthly_sales, naive_catalogue, numbered_rows, train_naive
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def site(home: Path, browser: "Browser") -> Iterator[Site]:
 
 @contextmanager
 def served(home: Path, plugins: Catalogue) -> Iterator[str]:
-    app = create_app(settings_from({"FORECASTLE_HOME": str(home)}), loopback=True, plugins=plugins)
+    app = create_app(settings_from(variables_of(home)), loopback=True, plugins=plugins)
     try:
         with serving(app) as url:
             yield url

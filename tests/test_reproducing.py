@@ -1,7 +1,6 @@
 """`forecastle reproduce`: a version is fitted again from its lineage, and what differs is told."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from forecastle_registry.errors import ModelNotFound, VersionNotFound
 from forecastle_registry.tables import versions
 from forecastle_registry.versions import get_version, version_count
 from forecastle_sdk.errors import DataError
-from tests.command_line import CommandLine, install_naive
+from tests.command_line import CommandLine, install_naive, use_home
 
 ROWS = 36
 MONTHS = [f"{2015 + i // 12}-{i % 12 + 1:02}-01" for i in range(ROWS + 4)]
@@ -27,9 +26,7 @@ NAIVE = ("--plugin", "naive", "--endog", "sales", "--exog", "price")
 @pytest.fixture
 def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """The command line with the naive plugin, in a folder that holds no data."""
-    for name in [name for name in os.environ if name.startswith("FORECASTLE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("FORECASTLE_HOME", str(home))
+    use_home(monkeypatch, home)
     monkeypatch.syspath_prepend(str(install_naive(tmp_path / "plugins")))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

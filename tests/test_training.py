@@ -29,6 +29,7 @@ from forecastle_registry.versions import Registered, get_model, list_models, lis
 from forecastle_sdk import Context, Dataset, Fit, Notice, Verdict
 from forecastle_sdk.errors import Cancelled, DataError, FitError, ForecastleError, ParametersError, Problem
 from forecastle_sdk.naive import NaiveForecaster, NaivePlugin
+from tests.command_line import variables_of
 from tests.naive import monthly_sales, naive_catalogue, train_naive
 
 Train = Callable[..., Registered]
@@ -259,7 +260,7 @@ def test_a_serializer_that_is_off_or_unknown_is_refused_before_anything_is_fitte
 
 
 def test_a_pickle_is_signed_where_pickles_are_allowed(engine: Engine, home: Path) -> None:
-    allowed = settings_from({"FORECASTLE_HOME": str(home), "FORECASTLE_ALLOW_PICKLE": "true"})
+    allowed = settings_from({**variables_of(home), "FORECASTLE_ALLOW_PICKLE": "true"})
     assert train_naive(engine, allowed, serializer="pickle").version.serializer == "pickle"
     assert (home / "signing.key").stat().st_mode & 0o777 == 0o600
 
@@ -358,7 +359,7 @@ KILLED = """
 def test_a_killed_training_leaves_no_half_version(engine: Engine, settings: Settings, home: Path, step: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED), step],
-        env={**os.environ, "FORECASTLE_HOME": str(home)},
+        env={**os.environ, **variables_of(home)},
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
