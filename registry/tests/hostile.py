@@ -191,6 +191,18 @@ _CHANGES: dict[str, Change] = {
     "with an array of objects as JSON": lambda schema: schema["content"]["level"].update(type="json", content=[]),
     "whose array is in the schema's own member": lambda schema: schema["content"]["level"].update(file=SCHEMA),
     "whose array is outside": lambda schema: schema["content"]["level"].update(file="../../etc/passwd"),
+    "with a list of lists of types": _put(
+        "names",
+        _node(
+            "ListNode",
+            "builtins",
+            "list",
+            __id__=78,
+            content=[
+                _node("ListNode", "builtins", "list", __id__=79, content=[_node("TypeNode", "builtins", "str", __id__=80)])
+            ],
+        ),
+    ),
     "with half a surrogate pair": _put("names", _json('"\\ud800"')),
     "with an integer of 5,000 digits": _put("names", _json("9" * 5000)),
     "with JSON within JSON": _put("names", _json('{"a": 1}')),

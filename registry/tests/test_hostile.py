@@ -49,6 +49,7 @@ HARMLESS = {
     "a schema with a CachedNode",
     "a schema with a SetNode",
     "a schema with a byte order mark",
+    "a schema with a list of lists of types",
     "a schema with a node that calls itself trusted",
     "a schema with doubled keys",
     "a schema with doubled keys in a node",

@@ -137,7 +137,7 @@ class _Reader:
 
     def _data(self, node: Any, depth: int) -> Any:
         value = self._value(node, depth)
-        if value is str or (type(value) in (list, tuple) and any(item is str for item in value)):
+        if value is str or _holds_types(value):
             refuse("a type where data should be")
         return value
 
@@ -173,7 +173,10 @@ class _Reader:
     def _list(self, node: dict[str, Any], depth: int) -> list[Any]:
         if type(node["content"]) is not list:
             refuse("a list without items")
-        return [self._value(item, depth + 1) for item in node["content"]]
+        items = [self._value(item, depth + 1) for item in node["content"]]
+        if any(map(_holds_types, items)):  # a list of types belongs to a dict's keys, and in no other list
+            refuse("a type where data should be")
+        return items
 
     def _dict(self, node: dict[str, Any], depth: int) -> dict[str, Any]:
         content = node["content"]
@@ -200,6 +203,10 @@ class _Reader:
             refuse("an array of objects, or one whose member is missing or belongs to another")
         self._unread.remove(name)
         return read_npy(self._members.pop(name))
+
+
+def _holds_types(value: Any) -> bool:
+    return type(value) in (list, tuple) and any(item is str for item in value)
 
 
 def _node(name: str, loader: str, number: int, module: str = "builtins", **rest: Any) -> dict[str, Any]:
