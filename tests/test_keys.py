@@ -1,6 +1,7 @@
 """Keys over HTTP: how one is presented, what a refusal tells, what a key may see, and that the first one closes the door."""
 
 import base64
+import io
 import logging
 import sqlite3
 import threading
@@ -9,20 +10,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import flask
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from forecastle.errors import AccessRefused
 from forecastle.http.services import EXTENSION
 from forecastle.settings import Settings
+from forecastle_registry.aliases import promote_version
 from forecastle_registry.engine import writing
 from forecastle_registry.events import list_events
 from forecastle_registry.keys import create_key, get_key, revoke_key
 from forecastle_registry.tables import keys
 from forecastle_registry.versions import Registered
+from tests.naive import numbered_rows
 from tests.problems import problem_of
 
 Train = Callable[..., Registered]
@@ -296,6 +301,34 @@ def test_the_secret_is_in_no_log_and_in_no_table(
     content = b"".join(path.read_bytes() for path in home.iterdir() if path.is_file())
     assert get_key(engine, "ada").digest.encode() in content
     assert secret.encode() not in content
+
+
+class Arriving(io.BytesIO):
+    """A body at whose arrival something else has just happened."""
+
+    def __init__(self, content: bytes, meanwhile: Callable[[], object]) -> None:
+        super().__init__(content)
+        self._meanwhile = meanwhile
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._meanwhile()
+        return super().read(size)
+
+
+def test_what_happens_while_a_body_comes_in_counts(client: FlaskClient, engine: sa.Engine, train: Train, reader: str) -> None:
+    for _ in range(2):
+        train("sales", numbered_rows())
+    body = b'{"horizon": 1}'
+
+    def post(meanwhile: Callable[[], object]) -> TestResponse:
+        stream = Arriving(body, meanwhile)
+        length = {"CONTENT_LENGTH": str(len(body))}
+        options: dict[str, Any] = {"input_stream": stream, "content_type": "application/json", "environ_overrides": length}
+        return client.post("/models/sales/forecast", headers=bearer(reader), **options)
+
+    assert post(lambda: None).get_json()["model"]["version"] == 1
+    assert post(lambda: promote_version(engine, "sales", 2)).get_json()["model"]["version"] == 2
+    problem_of(post(lambda: revoke_key(engine, "ada")), 401, "key-revoked")
 
 
 def test_a_view_that_declares_no_role_is_shut(serve: Serve) -> None:
