@@ -304,15 +304,15 @@ def test_the_secret_is_in_no_log_and_in_no_table(
 
 
 class Arriving(io.BytesIO):
-    """A body at whose arrival something else has just happened."""
+    """A body that arrives after something else has happened."""
 
     def __init__(self, content: bytes, meanwhile: Callable[[], object]) -> None:
         super().__init__(content)
         self._meanwhile = meanwhile
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def readinto(self, buffer: Any, /) -> int:
         self._meanwhile()
-        return super().read(size)
+        return super().readinto(buffer)
 
 
 def test_what_happens_while_a_body_comes_in_counts(client: FlaskClient, engine: sa.Engine, train: Train, reader: str) -> None:
