@@ -1,7 +1,7 @@
 """Listings are walked to their end while others register: nothing that was there is left out, and nothing comes twice."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,9 @@ from flask.testing import FlaskClient
 from forecastle_registry.versions import Registered
 from tests.naive import monthly_sales
 
-WALKS = 12
 SEVERAL = 15
+ENOUGH = 8  # registrations during the walks; how many walks that takes is for the machine to say
+MOST = 300
 
 
 def walk(client: FlaskClient, address: str, limit: int) -> list[dict[str, Any]]:
@@ -38,7 +39,7 @@ def meanwhile(register: Callable[[], Any]) -> Iterator[list[Any]]:
     stop = threading.Event()
 
     def run() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.02):
             done.append(register())
 
     thread = threading.Thread(target=run)
@@ -50,13 +51,22 @@ def meanwhile(register: Callable[[], Any]) -> Iterator[list[Any]]:
         thread.join()
 
 
+def while_few(done: Sequence[Any]) -> Iterator[None]:
+    """Go on until enough was registered."""
+    for _ in range(MOST):
+        if len(done) >= ENOUGH:
+            return
+        yield
+    raise AssertionError(f"{len(done)} registrations during {MOST} walks")
+
+
 @pytest.fixture
 def small(train: Callable[..., Registered]) -> Callable[..., int]:
     """Train on the fewest rows there can be, and return the number of the version."""
     return lambda model="sales": train(model, monthly_sales(rows=4), promote=False).version.number
 
 
-@pytest.mark.parametrize("limit", [1, 4, 7])
+@pytest.mark.parametrize("limit", [3, 7])
 def test_versions_that_are_registered_during_a_walk_make_no_other_missing_or_doubled(
     app: flask.Flask, small: Callable[..., int], limit: int
 ) -> None:
@@ -64,12 +74,11 @@ def test_versions_that_are_registered_during_a_walk_make_no_other_missing_or_dou
         small()
     client = app.test_client()
     with meanwhile(small) as registered:
-        for _ in range(WALKS):
+        for _ in while_few(registered):
             there = max([SEVERAL, *registered])
             numbers = [version["number"] for version in walk(client, "/models/sales/versions", limit)]
             assert numbers == list(range(numbers[0], 0, -1))  # the newest first, without a gap, to the very first
             assert numbers[0] >= there
-    assert len(registered) > 3
     assert len(walk(client, "/models/sales/versions", limit)) == SEVERAL + len(registered)
 
 
@@ -82,11 +91,10 @@ def test_models_that_are_made_during_a_walk_make_no_other_missing_or_doubled(
     others = iter(f"{letter}-{i}" for i in range(1000) for letter in ("a", "m05", "z"))  # before, between and behind them
     client = app.test_client()
     with meanwhile(lambda: small(next(others))) as made:
-        for _ in range(WALKS):
+        for _ in while_few(made):
             found = [model["name"] for model in walk(client, "/models", 4)]
             assert found == sorted(set(found))
             assert set(names) <= set(found)
-    assert len(made) > 3
 
 
 def test_events_that_are_written_during_a_walk_make_no_other_missing_or_doubled(
@@ -96,10 +104,9 @@ def test_events_that_are_written_during_a_walk_make_no_other_missing_or_doubled(
         small()
     client = app.test_client()
     with meanwhile(small) as registered:
-        for _ in range(WALKS):
+        for _ in while_few(registered):
             there = max([SEVERAL, *registered])
             events = [event for event in walk(client, "/admin/events", 4) if event["what"] == "register"]
             numbers = [event["version"] for event in events]
             assert numbers == list(range(numbers[0], 0, -1))
             assert numbers[0] >= there
-    assert len(registered) > 3
