@@ -109,10 +109,16 @@ def train_a_model(directory: Path, settings: dict[str, str]) -> None:
     rows = [f"{stamp},{100 + month % 7 + month / 5},{9 + month % 5}" for month, stamp in enumerate(months)]
     data = directory / "sales.csv"
     data.write_text("\n".join(["month,sales,price", *rows]))
-    command = Path(sys.executable).with_name("forecastle")
     training = f"train sales --plugin arima --data {data} --endog sales --exog price --set order=1,0,0 --promote"
     for arguments in ("db upgrade", training):
-        subprocess.run([command, *arguments.split()], env={**os.environ, **settings}, check=True, capture_output=True)
+        command(arguments, settings)
+
+
+def command(arguments: str, settings: dict[str, str]) -> str:
+    """Run `forecastle` with these words, and return what it printed."""
+    program = Path(sys.executable).with_name("forecastle")
+    environment = {**os.environ, **settings}
+    return subprocess.run([program, *arguments.split()], env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def test_apache_answers_a_forecast(forecastle: Apache) -> None:
@@ -137,5 +143,21 @@ def test_a_closed_forecastle_says_in_apaches_log_why_it_does_not_start() -> None
     require_apache()
     with prepare_directory() as directory:
         settings = {"FORECASTLE_HOME": str(directory / "home"), "FORECASTLE_OPEN": "false"}
+        command("db upgrade", settings)
         with pytest.raises(RuntimeError, match="FORECASTLE_OPEN=true"), serving(directory, settings):
             pass
+
+
+def test_behind_apache_a_key_opens_what_is_closed_without_one() -> None:
+    require_apache()
+    with prepare_directory() as directory:
+        settings = {"FORECASTLE_HOME": str(directory / "home"), "FORECASTLE_OPEN": "false"}
+        train_a_model(directory, settings)
+        key = command("keys create ada --role admin", settings).strip()
+        with serving(directory, settings) as apache:
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                ask(f"{apache.url}/models")
+            with refused.value as answer:
+                assert answer.status == 401
+            models = ask(f"{apache.url}/models", headers={"Authorization": f"Bearer {key}"})
+            assert [model["name"] for model in models["items"]] == ["sales"]
