@@ -13,7 +13,8 @@ from .pages import Page, page_of
 from .plain import is_name
 from .proposals import Proposal, waiting_proposals
 from .protections import ProtectedAlias, read_protections
-from .tables import alias_stack, aliases, models, protections
+from .rows import check_model
+from .tables import alias_stack, aliases, protections
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def list_aliases(engine: sa.Engine, model: str, *, after: str | None = None, lim
     with reading(engine) as connection:
         names = _names(connection, model, after, limit + 1)
         if not names and after is None:
-            _check_model(connection, model)
+            check_model(connection, model)
         stacks = _stacks(connection, model, names)
         waiting = waiting_proposals(connection, model, {name: alias.revision for name, alias in stacks.items()})
         protected = {found.alias: found for found in read_protections(connection, model)}
@@ -68,8 +69,3 @@ def _stacks(connection: sa.Connection, model: str, names: list[str]) -> dict[str
     for name, revision, version in connection.execute(query):
         found.setdefault(name, (revision, []))[1].append(version)
     return {name: Alias(model, name, tuple(stack), revision) for name, (revision, stack) in found.items()}
-
-
-def _check_model(connection: sa.Connection, model: str) -> None:
-    if connection.execute(sa.select(models.c.name).where(models.c.name == model)).first() is None:
-        raise ModelNotFound(model)

@@ -7,7 +7,7 @@ what `clearance` clears; the way back is open to every admin, because it must wo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
@@ -17,7 +17,6 @@ from .engine import first_row, reading, writing
 from .errors import (
     AliasNotFound,
     AliasProtected,
-    ModelNotFound,
     NothingToRollBackTo,
     StaleAlias,
     VersionArchived,
@@ -27,8 +26,8 @@ from .events import log_event
 from .plain import check_name, is_name, is_number
 from .proposals import Proposal
 from .protections import read_protection
-from .rows import lock_model
-from .tables import alias_stack, aliases, models, versions
+from .rows import check_model, lock_model
+from .tables import alias_stack, aliases, versions
 
 PRODUCTION = "production"
 
@@ -96,7 +95,7 @@ def live_version(engine: sa.Engine, model: str, alias: str = PRODUCTION) -> Live
     """Return what an alias points at now, in one indexed read. Raises `ModelNotFound` or `AliasNotFound`."""
     row = first_row(engine, _LIVE, {"model": model, "alias": alias}) if is_name(model) and is_name(alias) else None
     if row is None:
-        raise _absence(engine, model, alias)
+        _refuse_absent(engine, model, alias)
     return Live(model, alias, *row)
 
 
@@ -107,7 +106,7 @@ def get_alias(engine: sa.Engine, model: str, alias: str = PRODUCTION) -> Alias:
         with reading(engine) as connection:
             found = _read_alias(connection, model, alias)
     if found is None:
-        raise _absence(engine, model, alias)
+        _refuse_absent(engine, model, alias)
     return found
 
 
@@ -136,7 +135,7 @@ def promote_version(
     """
     check_name(alias)
     with writing(engine) as connection:
-        _lock(connection, model)
+        lock_model(connection, model)
         _check_promotable(connection, model, number)
         check_match(model, alias, _read_alias(connection, model, alias), if_match)
         return promote_within(connection, model, number, alias=alias, actor=actor, reason=reason)
@@ -158,7 +157,7 @@ def roll_back(
     who is no admin.
     """
     with writing(engine) as connection:
-        _lock(connection, model)
+        lock_model(connection, model)
         current = _read_alias(connection, model, alias) if is_name(alias) else None
         check_match(model, alias, current, if_match)
         if current is None:
@@ -244,12 +243,6 @@ def _stack_of(model: str, alias: str) -> tuple[sa.ColumnElement[bool], sa.Column
     return alias_stack.c.model == model, alias_stack.c.alias == alias
 
 
-def _lock(connection: sa.Connection, model: str) -> None:
-    if not is_name(model):
-        raise ModelNotFound(model)
-    lock_model(connection, model)
-
-
 def _check_promotable(connection: sa.Connection, model: str, number: int) -> None:
     query = sa.select(versions.c.number, versions.c.archived_at).where(versions.c.model == model, versions.c.number == number)
     row = connection.execute(query).first() if is_number(number) else None
@@ -259,9 +252,8 @@ def _check_promotable(connection: sa.Connection, model: str, number: int) -> Non
         raise VersionArchived(model, number)
 
 
-def _absence(engine: sa.Engine, model: str, alias: str) -> ModelNotFound | AliasNotFound:
-    if is_name(model):
-        with reading(engine) as connection:
-            if connection.execute(sa.select(models.c.name).where(models.c.name == model)).first():
-                return AliasNotFound(model, alias)
-    return ModelNotFound(model)
+def _refuse_absent(engine: sa.Engine, model: str, alias: str) -> NoReturn:
+    """Raise `ModelNotFound` or `AliasNotFound`, whichever is true."""
+    with reading(engine) as connection:
+        check_model(connection, model)
+    raise AliasNotFound(model, alias)

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from .actors import LOCAL, Actor
 from .engine import writing
-from .errors import ModelNotFound, VersionInUse, VersionNotFound
+from .errors import VersionInUse, VersionNotFound
 from .events import log_event
-from .plain import is_name, is_number
+from .plain import is_number
 from .proposals import forget_proposals_of
 from .rows import lock_model
 from .tables import alias_stack, models, versions
@@ -70,8 +70,6 @@ def delete_version(engine: sa.Engine, model: str, number: int, *, actor: Actor =
 
 def _find(connection: sa.Connection, model: str, number: int) -> sa.RowMapping:
     """Hold the model, and return what the log keeps of a version. Raises `ModelNotFound` or `VersionNotFound`."""
-    if not is_name(model):
-        raise ModelNotFound(model)
     lock_model(connection, model)
     columns = [
         versions.c[name] for name in ("archived_at", "created_at", "plugin", "artifact_digest", "state_digest", "parent")

@@ -9,10 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from .engine import reading
-from .errors import ModelNotFound
 from .pages import Page, page_of
-from .plain import is_name
-from .tables import events, models, versions
+from .rows import check_model
+from .tables import events, versions
 from .versions import VersionSummary
 
 MOVES = ("promote", "rollback")
@@ -58,8 +57,7 @@ _COLUMNS = [versions.c[f.name] for f in fields(VersionSummary) if f.name != "ali
 
 
 def _live_at(connection: sa.Connection, model: str, moment: datetime) -> dict[str, int]:
-    if not is_name(model) or connection.execute(sa.select(models.c.name).where(models.c.name == model)).first() is None:
-        raise ModelNotFound(model)
+    check_model(connection, model)
     moved = (events.c.model == model, events.c.what.in_(MOVES), events.c.at <= moment, events.c.alias.is_not(None))
     last = sa.select(sa.func.max(events.c.id)).where(*moved).group_by(events.c.alias)
     query = sa.select(events.c.alias, events.c.version).where(events.c.id.in_(last)).order_by(events.c.alias)

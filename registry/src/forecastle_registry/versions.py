@@ -18,7 +18,7 @@ from .events import log_event
 from .pages import Page, page_of
 from .plain import check_name, is_name, is_number, plain
 from .publishing import publish
-from .rows import insert_once, lock_model
+from .rows import check_model, insert_once, lock_model
 from .stores import ArtifactStore, DatabaseStore
 from .tables import alias_stack, models, versions
 
@@ -156,7 +156,7 @@ def get_version(engine: sa.Engine, model: str, number: int) -> Version:
     with reading(engine) as connection:
         row = connection.execute(query).mappings().first() if is_name(model) and is_number(number) else None
         if row is None:
-            _check_model(connection, model)
+            check_model(connection, model)
             raise VersionNotFound(model, number)
     return Version(**row)
 
@@ -168,7 +168,7 @@ def list_versions(engine: sa.Engine, model: str, *, before: int | None = None, l
     if before is not None:
         query = query.where(versions.c.number < before)
     with reading(engine) as connection:
-        _check_model(connection, model)
+        check_model(connection, model)
         live = live_versions(connection, [model]).get(model, {})
         rows = connection.execute(query).mappings().all()
     found = [VersionSummary(**row, aliases=tuple(a for a, n in live.items() if n == row["number"])) for row in rows]
@@ -251,11 +251,6 @@ def _claim_model(connection: sa.Connection, model: str, plugin: str) -> None:
         owner = lock_model(connection, model)
     if owner != plugin:
         raise PluginMismatch(model, owner, plugin)
-
-
-def _check_model(connection: sa.Connection, model: str) -> None:
-    if not is_name(model) or connection.execute(sa.select(models.c.name).where(models.c.name == model)).first() is None:
-        raise ModelNotFound(model)
 
 
 def _read_models(connection: sa.Connection, query: sa.Select[Any]) -> list[Model]:
