@@ -18,11 +18,12 @@ import sqlalchemy as sa
 
 from forecastle_registry.actors import Actor
 from forecastle_registry.artifacts import MAX_ARTIFACT_BYTES, check_digest
-from forecastle_registry.copying import Content, Progress, copy_registry
+from forecastle_registry.copying import Content, copy_registry
 from forecastle_registry.engine import current_revision, reading, snapshot, writing
 from forecastle_registry.errors import ArtifactCorrupt, ArtifactError, DatabaseAhead, SigningKeyUnusable
 from forecastle_registry.events import log_event
 from forecastle_registry.heads import EMPTY, HEADS_FILE, Head, append_head, read_head
+from forecastle_registry.progress import Progress
 from forecastle_registry.signing import place_key, signing_key
 from forecastle_registry.stores import ArtifactStore, DatabaseStore
 from forecastle_registry.tables import artifacts, time_text, versions

@@ -10,10 +10,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from forecastle_registry.actors import Actor
-from forecastle_registry.copying import Progress, check_empty, copy_registry
+from forecastle_registry.copying import check_empty, copy_registry
 from forecastle_registry.engine import snapshot
 from forecastle_registry.errors import DatabaseNotEmpty, DatabaseUnusable
 from forecastle_registry.events import log_event
+from forecastle_registry.progress import Progress
 from forecastle_registry.signing import signing_key
 from forecastle_registry.verifying import Verification, verify_events
 

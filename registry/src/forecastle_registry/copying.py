@@ -14,15 +14,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .engine import reading, writing
+from .engine import reading, revision_of, writing
 from .errors import DatabaseBehind, DatabaseNotEmpty, DatabaseUnusable
+from .progress import STEPS, Progress, quiet
 from .tables import UtcText, artifacts, metadata, versions
 
 BATCH = 200  # rows; a version's has some ten thousand bytes of JSON
-STEPS = 100  # how often progress is told at most
-
-Progress = Callable[[int, int, str], None]
-"""Told how many rows are copied, of how many, and of which table."""
 
 Content = Callable[[str, bytes | None], bytes | None]
 """From an artifact's digest and what the source's row holds, to what the target's row shall hold."""
@@ -34,7 +31,7 @@ _Batches = Generator[list[dict[str, Any]], None, None]
 def copy_registry(
     source: sa.Connection,
     target: sa.Engine,
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = quiet,
     *,
     content: Content = lambda digest, found: found,
     finish: Finish = lambda connection: None,
@@ -72,15 +69,9 @@ def _check_empty(connection: sa.Connection) -> None:
 
 
 def _check_revisions(source: sa.Connection, target: sa.Connection) -> None:
-    found, expected = _revision(source), _revision(target)
+    found, expected = revision_of(source), revision_of(target)
     if found != expected:
         raise DatabaseBehind(found, expected)
-
-
-def _revision(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _count(connection: sa.Connection, table: sa.Table) -> int:

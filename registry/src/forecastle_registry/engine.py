@@ -106,9 +106,14 @@ def first_row(engine: sa.Engine, statement: sa.Select[Any], parameters: dict[str
 def current_revision(engine: sa.Engine) -> str | None:
     """Return the revision that the tables are at, None for a database without tables. Raises `DatabaseUnusable`."""
     with reading(engine) as connection:
-        if not sa.inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        return revision_of(connection)
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """Return the revision of the tables that a connection sees, None where there are none."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _first_in_sqlite(driver: Any, sql: str, parameters: dict[str, Any], names: list[str]) -> Sequence[Any] | None:

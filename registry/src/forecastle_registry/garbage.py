@@ -17,7 +17,8 @@ from .artifacts import MAX_ARTIFACT_BYTES, digest_of
 from .engine import reading, writing
 from .errors import StoreUnusable
 from .events import log_event
-from .keeping import Progress, holds, needed_artifacts, quiet
+from .keeping import holds, needed_artifacts
+from .progress import Progress, quiet
 from .rows import insert_once
 from .stores import ArtifactStore, DatabaseStore
 from .tables import artifacts, versions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,14 +14,13 @@ from .artifacts import MAX_ARTIFACT_BYTES, digest_of
 from .engine import reading, writing
 from .errors import ArtifactError, StoreUnusable
 from .events import log_event
+from .progress import STEPS, Progress, quiet
 from .stores import ArtifactStore
 from .tables import versions
 
-Progress = Callable[[int, int, str], None]  # how many are done, of how many, and what is being done
 Users = tuple[tuple[str, int], ...]  # versions, as model and number
 
 IN_A_ROW = 3  # a store that could not be used so often is not asked for the rest: each time may take 20 seconds
-STEPS = 100  # how often progress is told at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,6 @@ class Verified:
     size: int
     findings: tuple[Finding, ...]
     left: int
-
-
-def quiet(done: int, total: int, what: str) -> None:
-    """Tell nobody of any progress."""
 
 
 def needed_artifacts(engine: sa.Engine) -> dict[str, Users]:
