@@ -11,13 +11,15 @@ import flask
 import pytest
 from sqlalchemy import Engine
 
+from forecastle.serving.loading import Loader
 from forecastle.settings import Settings
 from forecastle_registry.artifacts import digest_of
+from forecastle_registry.errors import ArtifactRefused
 from forecastle_registry.events import list_events
 from forecastle_registry.stores import DirectoryStore
-from forecastle_registry.versions import Registered
+from forecastle_registry.versions import Registered, version_count
 from tests.command_line import CommandLine, use_home
-from tests.naive import EXOG_OF_THREE, monthly_sales, train_naive
+from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue, train_naive
 from tests.problems import problem_of
 
 ADDRESS = "/models/sales/forecast"
@@ -204,3 +206,19 @@ def test_doctor_tries_the_store(run: CommandLine, three: list[Registered], folde
     said = run("doctor")
     assert said.status == 1
     assert f"problem  the artifact store file://{folder}/no/mount cannot be written to" in said.out
+
+
+def test_what_a_server_would_refuse_for_its_size_is_not_registered(engine: Engine, settings: Settings) -> None:
+    """Packed, unpacked, or gone through: an artifact that is within the cap by one of them only is no version."""
+    whole = train_naive(engine, settings).version
+    refused = 0
+    for cap in range(whole.artifact_size - 100, whole.artifact_size * 12, 400):
+        capped = replace(settings, max_artifact=cap)
+        try:
+            version = train_naive(engine, capped).version
+        except ArtifactRefused:
+            refused += 1
+        else:
+            Loader(engine, naive_catalogue(), capped).load_version(version)
+    assert refused > 10
+    assert version_count(engine) > 1

@@ -79,7 +79,8 @@ def _serialized(settings: Settings, installed: InstalledPlugin, draft: Draft) ->
         state, signature = draft.forecaster.state(), draft.forecaster.signature.to_json()
     trust: dict[str, Any] = {"key": key, "allow_pickle": settings.allow_pickle, "trusted_types": plugin.trusted_types}
     artifact = dumps(state, draft.serializer, **trust)
-    read_back = loads(artifact, draft.serializer, digest=digest_of(artifact), **trust)
+    cap = settings.max_artifact  # as a server has it: what it would refuse must not be registered
+    read_back = loads(artifact, draft.serializer, digest=digest_of(artifact), **trust, max_bytes=cap)
     with plugin_at_work(plugin.name, "restoring its own state"):
         golden = record_golden(plugin.restore(read_back, plugin.state_format))
     return NewVersion(
@@ -89,7 +90,7 @@ def _serialized(settings: Settings, installed: InstalledPlugin, draft: Draft) ->
         serializer=draft.serializer,
         artifact=artifact,
         state_format=plugin.state_format,
-        state_digest=identity_of(state, signature, artifact),
+        state_digest=identity_of(state, signature, artifact, max_bytes=cap),
         signature=signature,
         parameters=dict(draft.parameters),
         estimates=list(draft.estimates),
