@@ -82,18 +82,19 @@ class Waiting:
     live: int | None
 
 
-_LIVE = (
+# What stands on an alias's stack, live first, in the order of `Live`'s last fields; asked with `model` and `alias`.
+STACK = (
     sa.select(alias_stack.c.version, versions.c.plugin, versions.c.artifact_digest)
     .join(versions, (versions.c.model == alias_stack.c.model) & (versions.c.number == alias_stack.c.version))
     .where(alias_stack.c.model == sa.bindparam("model"), alias_stack.c.alias == sa.bindparam("alias"))
     .order_by(alias_stack.c.position.desc())
-    .limit(1)
 )
+LIVE = STACK.limit(1)
 
 
 def live_version(engine: sa.Engine, model: str, alias: str = PRODUCTION) -> Live:
     """Return what an alias points at now, in one indexed read. Raises `ModelNotFound` or `AliasNotFound`."""
-    row = first_row(engine, _LIVE, {"model": model, "alias": alias}) if is_name(model) and is_name(alias) else None
+    row = first_row(engine, LIVE, {"model": model, "alias": alias}) if is_name(model) and is_name(alias) else None
     if row is None:
         _refuse_absent(engine, model, alias)
     return Live(model, alias, *row)
@@ -184,10 +185,10 @@ def promote_within(
         return Moved(current, number, changed=False)
     revision = 0 if current is None else current.revision
     clearance = clear(connection, model, number, alias=alias, revision=revision, actor=actor, reason=reason)
-    if clearance.proposal is not None and clearance.waits:
-        return Waiting(clearance.proposal, None if current is None else current.live)
+    if clearance.waiting is not None:
+        return Waiting(clearance.waiting, None if current is None else current.live)
     moved = _push(connection, current or _point_at_nothing(connection, model, alias), number)
-    _log_move(connection, "promote", moved, actor, reason, clearance.proposal)
+    _log_move(connection, "promote", moved, actor, reason, clearance.approved)
     return moved
 
 

@@ -23,10 +23,10 @@ from .tables import versions
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """A version may go live: at once, by a second key's approval of `proposal`, or not before that (`waits`)."""
+    """A version may go live: at once, as a second key has `approved` it, or not before one does (`waiting`)."""
 
-    proposal: Proposal | None = None
-    waits: bool = False
+    approved: Proposal | None = None
+    waiting: Proposal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,13 @@ def clear(
     protected = read_protection(connection, model, alias)
     if protected is None:
         return Clearance()
-    if not actor.admin:
-        raise AliasProtected(model, alias)
-    gate = _judged(connection, protected, number)
-    if not gate.passed:
-        raise GateClosed(model, number, alias, gate.reasons)
+    refused = _refused(protected, number, _judged(connection, protected, number), actor)
+    if refused is not None:
+        raise refused
     if not protected.protection.approval:
         return Clearance()
     proposal, approved = propose(connection, model, number, alias=alias, revision=revision, actor=actor, reason=reason)
-    return Clearance(proposal, waits=not approved)
+    return Clearance(approved=proposal) if approved else Clearance(waiting=proposal)
 
 
 def foresee(engine: sa.Engine, model: str, number: int, *, alias: str, revision: int, actor: Actor) -> Outlook:
@@ -73,10 +71,9 @@ def foresee(engine: sa.Engine, model: str, number: int, *, alias: str, revision:
         if protected is None:
             return Outlook()
         gate = _judged(connection, protected, number)
-        if not actor.admin:
-            return Outlook(gate, refusal_of(AliasProtected(model, alias)))
-        if not gate.passed:
-            return Outlook(gate, refusal_of(GateClosed(model, number, alias, gate.reasons)))
+        refused = _refused(protected, number, gate, actor)
+        if refused is not None:
+            return Outlook(gate, refusal_of(refused))
         waiting = waiting_proposals(connection, model, {alias: revision}).get(alias)
         if not protected.protection.approval or approves(connection, waiting, number, actor):
             return Outlook(gate)
@@ -89,6 +86,15 @@ def foresee(engine: sa.Engine, model: str, number: int, *, alias: str, revision:
 def refusal_of(error: RegistryError) -> Refusal:
     """Return an error as the reason of what was refused."""
     return Refusal(error.code, error.message)
+
+
+def _refused(protected: ProtectedAlias, number: int, gate: Gate, actor: Actor) -> AliasProtected | GateClosed | None:
+    """Return what keeps a version from going live, whatever a second key says."""
+    if not actor.admin:
+        return AliasProtected(protected.model, protected.alias)
+    if not gate.passed:
+        return GateClosed(protected.model, number, protected.alias, gate.reasons)
+    return None
 
 
 def _judged(connection: sa.Connection, protected: ProtectedAlias, number: int) -> Gate:

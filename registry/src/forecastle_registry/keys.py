@@ -18,13 +18,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from .actors import LOCAL, Actor
-from .aliases import PRODUCTION, Live
+from .aliases import LIVE, PRODUCTION, Live
 from .engine import first_row, reading, writing
 from .errors import KeyNameTaken, KeyNotFound, KeyTermsRefused, LastAdminKey
 from .events import log_event
 from .pages import Page, page_of
 from .plain import check_name, is_name
-from .tables import alias_stack, keys, time_text, versions
+from .tables import keys, time_text
 
 ROLES = ("reader", "trainer", "admin")  # each may do what those before it may
 ADMIN = ROLES[-1]
@@ -89,14 +89,7 @@ class Admission:
 
 _COLUMNS = [keys.c[f.name] for f in fields(Key)]
 _TIMES = ("created_at", "expires_at", "revoked_at", "last_used_at")
-_TOP = (
-    sa.select(alias_stack.c.version, versions.c.plugin, versions.c.artifact_digest)
-    .join(versions, (versions.c.model == alias_stack.c.model) & (versions.c.number == alias_stack.c.version))
-    .where(alias_stack.c.model == sa.bindparam("model"), alias_stack.c.alias == sa.bindparam("alias"))
-    .order_by(alias_stack.c.position.desc())
-    .limit(1)
-    .subquery("top")
-)
+_TOP = LIVE.subquery("top")
 _ONE = sa.select(sa.exists(sa.select(keys.c.prefix)).label("any_key")).subquery("one")  # a row, whatever else there is
 # Times stay text: on the short way to SQLite nobody converts them, so nobody does on the way to Postgres either.
 _ADMISSION = sa.select(

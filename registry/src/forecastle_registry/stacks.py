@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .aliases import Live
+from .aliases import STACK, Live
 from .engine import reading
 from .plain import is_name
-from .tables import alias_stack, versions
+from .tables import versions
 
-DEEPEST = 200  # rows of a stack that are looked at: nobody wants a forecast from further back
+DEEPEST = 200  # steps down a stack that are looked at: nobody wants a forecast from further back
 
-_STACK = (
-    sa.select(alias_stack.c.version, versions.c.plugin, versions.c.artifact_digest, versions.c.archived_at)
-    .join(versions, (versions.c.model == alias_stack.c.model) & (versions.c.number == alias_stack.c.version))
-    .where(alias_stack.c.model == sa.bindparam("model"), alias_stack.c.alias == sa.bindparam("alias"))
-    .order_by(alias_stack.c.position.desc())
-    .limit(DEEPEST)
-)
+_STACK = STACK.where(versions.c.archived_at.is_(None)).limit(DEEPEST)
 
 
 def stacked_versions(engine: sa.Engine, model: str, alias: str) -> list[Live]:
@@ -26,7 +20,4 @@ def stacked_versions(engine: sa.Engine, model: str, alias: str) -> list[Live]:
         return []
     with reading(engine) as connection:
         rows = connection.execute(_STACK, {"model": model, "alias": alias}).all()
-    found = {
-        row.version: Live(model, alias, row.version, row.plugin, row.artifact_digest) for row in rows if row.archived_at is None
-    }
-    return list(found.values())
+    return list(dict.fromkeys(Live(model, alias, *row) for row in rows))
