@@ -1,7 +1,9 @@
 """From an artifact to a forecaster that is served: once, within bounds, and only if it is what was trained."""
 
+import gc
 import pickle
 import sqlite3
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +26,7 @@ from forecastle_registry.errors import DatabaseBehind
 from forecastle_registry.tables import artifacts, versions
 from forecastle_registry.versions import Registered
 from forecastle_sdk import Forecaster, State
+from forecastle_sdk.errors import StateError
 from forecastle_sdk.naive import NaivePlugin
 from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue, train_naive
 from tests.problems import problem_of
@@ -249,3 +252,23 @@ def test_a_database_that_is_behind_stops_the_start(engine: Engine, serve: Callab
         connection.exec_driver_sql("DELETE FROM alembic_version")
     with pytest.raises(DatabaseBehind, match="forecastle db upgrade"):
         serve()
+
+
+class RefusingPlugin(NaivePlugin):
+    """Refuses every state, and remembers one weakly."""
+
+    def restore(self, state: Mapping[str, State], format: int) -> Forecaster:
+        self.seen = weakref.ref(state["level"])
+        raise StateError("no")
+
+
+def test_what_did_not_load_is_forgotten_but_for_the_reason(
+    registered_model: Registered, serve: Callable[..., flask.Flask]
+) -> None:
+    """A thousand failures are remembered, and an artifact may have 256 MB: the error's traceback kept both its forms."""
+    plugin = RefusingPlugin()
+    client = serve(plugins=naive_catalogue(plugin)).test_client()
+    for _ in range(2):
+        problem_of(client.post(PINNED, json=ASKED), 503, "state-invalid")
+        gc.collect()
+        assert plugin.seen() is None

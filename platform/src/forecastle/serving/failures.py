@@ -35,7 +35,7 @@ Key = tuple[str, int, str]  # model, number, digest of the artifact
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A version that did not load, and the error of `UNLOADABLE` that said so."""
+    """A version that did not load, and the error of `UNLOADABLE` that said so, `bare` where it is remembered."""
 
     model: str
     version: int
@@ -61,6 +61,13 @@ def code_of(error: Exception) -> str:
 def message_of(error: Exception) -> str:
     """Return what an error says, short and of printable characters: it may quote an artifact."""
     return shown(str(error))
+
+
+def bare(error: Exception) -> Exception:
+    """Return an error without its traceback and causes: their frames would keep the artifact, and the request, in memory."""
+    found = type(error).__new__(type(error), *error.args)
+    found.__dict__.update(error.__dict__)
+    return found
 
 
 class Failures:

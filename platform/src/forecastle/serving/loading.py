@@ -27,7 +27,7 @@ from ..errors import NothingReproduces
 from ..golden import check_golden
 from ..plugins import Catalogue
 from ..settings import Settings
-from .failures import UNLOADABLE, Failure, Failures, Key, write_event
+from .failures import UNLOADABLE, Failure, Failures, Key, bare, write_event
 
 FALLBACK = "golden-fallback"
 NAMED = 3  # of the versions that failed, in a message
@@ -127,7 +127,7 @@ class Loader:
 
         def attempt() -> LoadedVersion:
             if (failure := self.failures.recent(key)) is not None:
-                raise failure.error.with_traceback(None)
+                raise bare(failure.error)
             return self._attempt(key, load)
 
         try:
@@ -140,7 +140,7 @@ class Loader:
         try:
             loaded = load()
         except UNLOADABLE as error:
-            self.failures.add(Failure(*key, error))
+            self.failures.add(Failure(*key, bare(error)))
             raise
         self.failures.remove(key)
         return loaded
