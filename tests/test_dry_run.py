@@ -91,6 +91,22 @@ def test_versions_that_end_elsewhere_are_compared_where_their_steps_meet(
     assert forecasts["columns"]["sales"]["live"] == mean["sales"][3:]
 
 
+def test_versions_of_another_frequency_are_compared_where_their_steps_meet(
+    client: FlaskClient, train: Callable[..., Registered]
+) -> None:
+    quarters = dataset(Index("time", "2017-10-01", "QS-JAN"), ("sales", "returns"), ("price", "promo"), 36, 0)
+    train(data=quarters, promote=False, parameters={"drift": True})
+    found = preview(client, version=4)["preview"]
+    assert found["schema"]["frequency"] == {"live": "MS", "target": "QS-JAN"}
+    assert found["forecasts"]["timestamps"][:3] == ["2018-01-01", "2018-04-01", "2018-07-01"]
+    signature = client.get("/models/sales/versions/1").get_json()["signature"]
+    exog = {column["name"]: [column["last"]] * 36 for column in signature["exog"]}
+    mean = client.post("/models/sales/versions/1/forecast", json={"horizon": 36, "exog": exog}).get_json()["mean"]
+    column = found["forecasts"]["columns"]["sales"]
+    assert column["live"] == mean["sales"][::3]  # the months with which the quarters begin
+    assert column["difference"] == pytest.approx([t - s for s, t in zip(column["live"], column["target"], strict=True)])
+
+
 def test_columns_that_come_and_go_are_told(client: FlaskClient, train: Callable[..., Registered]) -> None:
     train(data=monthly_sales(endog=("sales", "visits"), exog=("promo", "price", "rain")), promote=False)
     found = preview(client, version=4)["preview"]

@@ -211,12 +211,12 @@ def _common(live: list[Stamp], target: list[Stamp]) -> list[Stamp]:
 
 
 def _means(loaded: LoadedVersion, timestamps: list[Stamp], notices: list[Notice]) -> dict[str, np.ndarray]:
-    """Return a version's mean (len(timestamps),) by column, for consecutive coming steps; none where it cannot be had."""
+    """Return a version's mean (len(timestamps),) by column, for some of its coming steps; none where it cannot be had."""
     coming = _coming(loaded)
-    first = coming.index(timestamps[0])
-    horizon = first + len(timestamps)
+    steps = [coming.index(stamp) for stamp in timestamps]  # of months, every third where the other forecasts quarters
+    horizon = steps[-1] + 1
     try:
-        mean = loaded.forecaster.forecast(horizon, exog=held_exog(loaded.signature, horizon)).mean[first:]
+        mean = loaded.forecaster.forecast(horizon, exog=held_exog(loaded.signature, horizon)).mean[steps]
     except ForecastleError as error:
         text = f"version {loaded.version.number} cannot forecast {horizon} steps with exog at its last values: {error}"
         notices.append(Notice("no-forecast", text))
