@@ -21,7 +21,7 @@ from forecastle_registry.events import WHAT, list_events
 from forecastle_registry.heads import HEADS_FILE, append_head, export_head
 from forecastle_registry.tables import alias_stack, versions
 from forecastle_registry.versions import Registered
-from tests.command_line import ROOT, CommandLine, use_home
+from tests.command_line import ROOT, CommandLine
 from tests.problems import problem_of, words_of
 
 LOG = "/admin/events"
@@ -38,12 +38,6 @@ def moves(engine: Engine, train: Callable[..., Registered]) -> list[datetime]:
     promote_version(engine, "sales", 2, reason="better")
     roll_back(engine, "sales")
     return [event.at for event in reversed(list_events(engine, "sales").items) if event.what != "register"]
-
-
-@pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    use_home(monkeypatch, home)
-    return CommandLine(monkeypatch, capsys)
 
 
 def listed(client: FlaskClient, address: str, **query: Any) -> list[tuple[str, str, int]]:
@@ -272,6 +266,8 @@ def test_the_command_refuses_what_it_does_not_understand(run: CommandLine, moves
     assert "no zone" in run("events", "--since", "2026-05-03T12:00").error
     assert run("events", "--since", "soon").status == 2
     assert run("events", "--what", "nonsense").status == 2
+    for option in ("--version", "--after"):
+        assert "not in the range" in run("events", option, 2**31).error
     unknown = run("events", "unknown")
     assert (unknown.status, "no model 'unknown'" in unknown.error) == (1, True)
     assert run("events", "sales", "--who", "nobody").out == "There is no such event.\n"

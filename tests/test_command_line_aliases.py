@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,8 @@ from sqlalchemy import Engine
 
 from forecastle_registry.events import list_events
 from forecastle_registry.versions import Registered
-from tests.command_line import CommandLine, install_naive, use_home
+from tests.command_line import CommandLine
 from tests.naive import monthly_sales
-
-
-@pytest.fixture
-def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    use_home(monkeypatch, home)
-    monkeypatch.syspath_prepend(str(install_naive(tmp_path / "plugins")))
-    return CommandLine(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -130,6 +125,18 @@ def test_an_observation_that_may_not_go_live_says_why(sales: CommandLine, tmp_pa
     assert document(sales("observe", "sales", "--data", data, "--json"))["refusal"] is None
 
 
+def test_the_log_names_the_user_that_the_system_knows(
+    sales: CommandLine, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sales.set("LOGNAME", "somebody-else")
+    assert sales("promote", "sales", 2).status == 0
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # as in a container that runs as a user without a name
+    assert sales("rollback", "sales").status == 0
+    back, forth = list_events(engine, "sales", limit=2).items
+    assert back.origin == f"uid 54321@{socket.gethostname()}"
+    assert forth.origin not in (None, f"somebody-else@{socket.gethostname()}")
+
+
 def test_a_version_is_archived_and_restored(sales: CommandLine) -> None:
     assert sales("archive", "sales", 2).out == "sales version 2 is archived: it cannot go live.\n"
     assert sales("archive", "sales", 2).out.endswith("nothing changed.\n")
@@ -160,6 +167,7 @@ def test_a_deletion_asks_first(sales: CommandLine, monkeypatch: pytest.MonkeyPat
         ("protect sales --max-age=-1", "-1 is not in the range"),
         ("archive sales", "Missing argument 'NUMBER'"),
         ("delete sales 0", "0 is not in the range"),
+        ("promote sales 2 --reason \udcff", "is no text in UTF-8"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_2(run: CommandLine, command: str, message: str) -> None:

@@ -119,7 +119,10 @@ class VersionArchived(RegistryError):
     code = "version-archived"
 
     def __init__(self, model: str, number: int) -> None:
-        super().__init__(f"version {number} of the model {model!r} is archived; choose one that is not")
+        super().__init__(
+            f"version {number} of the model {model!r} is archived; choose one that is not"
+            f", or restore it: `forecastle archive {model} {number} --undo`"
+        )
         self.model, self.number = model, number
 
 

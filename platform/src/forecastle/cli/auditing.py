@@ -14,7 +14,7 @@ from forecastle_registry.errors import SigningKeyUnusable
 from forecastle_registry.events import WHAT, Event, EventFilter, list_events
 from forecastle_registry.heads import EMPTY, HEADS_FILE, Head, export_head, read_heads
 from forecastle_registry.pages import Page
-from forecastle_registry.plain import is_unicode
+from forecastle_registry.plain import MAX_NUMBER, is_unicode
 from forecastle_registry.signing import signing_key
 from forecastle_registry.verifying import Verification, verify_events
 from forecastle_registry.versions import get_model
@@ -49,12 +49,12 @@ def events() -> None:
 @click.argument("model", required=False)
 @click.option("--what", type=click.Choice(WHAT), metavar="WHAT", help=f"What was done: {', '.join(WHAT)}.")
 @click.option("--who", help="The name of a key, or: command line, open, serving.")
-@click.option("--version", type=click.IntRange(1), help="Only what was done to this version.")
+@click.option("--version", type=click.IntRange(1, MAX_NUMBER), help="Only what was done to this version.")
 @click.option("--alias", help="Only what was done to this alias.")
 @click.option("--since", type=Moment(), help="From this time on, as 2026-05-03T12:00:00Z; a date is its midnight in UTC.")
 @click.option("--until", type=Moment(), help="Before this time.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many lines.")
-@click.option("--after", type=click.IntRange(1), help="Go on behind this line, as the end of a listing tells.")
+@click.option("--after", type=click.IntRange(1, MAX_NUMBER), help="Go on behind this line, as the end of a listing tells.")
 @as_json
 def listed(
     model: str | None,

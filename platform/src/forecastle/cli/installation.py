@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import socket
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,15 @@ from ..settings import Settings, settings_from
 
 def command_line() -> Actor:
     """Return who uses the command line. Whoever reaches the database this way may do everything in it anyway."""
-    return Actor("command line", f"{getpass.getuser()}@{socket.gethostname()}"[:200])
+    return Actor("command line", f"{_user()}@{socket.gethostname()}"[:200])
+
+
+def _user() -> str:
+    """Return the user as the system knows it, not as the environment says; containers may run as one that has no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from forecastle_registry.aliases import PRODUCTION, Moved, Waiting
+from forecastle_registry.plain import is_unicode
 from forecastle_registry.versions import Registered
 
 from .. import moves
@@ -15,8 +16,16 @@ from .installation import Installation, command_line
 from .output import as_json, print_json
 from .previewing import print_preview
 
+
+def text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse what cannot be stored."""
+    if value is not None and not is_unicode(value):
+        raise click.BadParameter(f"{value!a:.40} is no text in UTF-8", context, parameter)
+    return value
+
+
 which_alias = click.option("--alias", default=PRODUCTION, show_default=True, help="The alias to move.")
-why = click.option("--reason", help="Why; it is kept in the log.")
+why = click.option("--reason", callback=text, help="Why; it is kept in the log.")
 dry = click.option("--dry-run", is_flag=True, help="Tell what would change, forecasts side by side, and move nothing.")
 
 
