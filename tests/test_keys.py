@@ -19,10 +19,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from forecastle.errors import AccessRefused
+from forecastle.http.access import AT_ONCE
 from forecastle.http.services import EXTENSION
 from forecastle.settings import Settings
 from forecastle_registry.aliases import promote_version
 from forecastle_registry.engine import writing
+from forecastle_registry.errors import DatabaseUnusable
 from forecastle_registry.events import list_events
 from forecastle_registry.keys import create_key, get_key, revoke_key
 from forecastle_registry.tables import keys
@@ -304,7 +306,7 @@ def test_the_secret_is_in_no_log_and_in_no_table(
 
 
 class Arriving(io.BytesIO):
-    """A body that arrives after something else has happened."""
+    """A body that is slow to come, because something else happens first."""
 
     def __init__(self, content: bytes, meanwhile: Callable[[], object]) -> None:
         super().__init__(content)
@@ -312,23 +314,58 @@ class Arriving(io.BytesIO):
 
     def readinto(self, buffer: Any, /) -> int:
         self._meanwhile()
+        time.sleep(2 * AT_ONCE)
         return super().readinto(buffer)
 
 
-def test_what_happens_while_a_body_comes_in_counts(client: FlaskClient, engine: sa.Engine, train: Train, reader: str) -> None:
+Post = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def post_slowly(client: FlaskClient) -> Post:
+    """Ask for a forecast of `sales` with a body during whose arrival something happens."""
+
+    def post(secret: str, meanwhile: Callable[[], object]) -> TestResponse:
+        body = b'{"horizon": 1}'
+        stream, length = Arriving(body, meanwhile), {"CONTENT_LENGTH": str(len(body))}
+        options: dict[str, Any] = {"input_stream": stream, "content_type": "application/json", "environ_overrides": length}
+        return client.post("/models/sales/forecast", headers=bearer(secret), **options)
+
+    return post
+
+
+def test_what_happens_while_a_body_comes_in_counts(post_slowly: Post, engine: sa.Engine, train: Train, reader: str) -> None:
     for _ in range(2):
         train("sales", numbered_rows())
-    body = b'{"horizon": 1}'
+    assert post_slowly(reader, lambda: None).get_json()["model"]["version"] == 1
+    assert post_slowly(reader, lambda: promote_version(engine, "sales", 2)).get_json()["model"]["version"] == 2
+    problem_of(post_slowly(reader, lambda: revoke_key(engine, "ada")), 401, "key-revoked")
 
-    def post(meanwhile: Callable[[], object]) -> TestResponse:
-        stream = Arriving(body, meanwhile)
-        length = {"CONTENT_LENGTH": str(len(body))}
-        options: dict[str, Any] = {"input_stream": stream, "content_type": "application/json", "environ_overrides": length}
-        return client.post("/models/sales/forecast", headers=bearer(reader), **options)
 
-    assert post(lambda: None).get_json()["model"]["version"] == 1
-    assert post(lambda: promote_version(engine, "sales", 2)).get_json()["model"]["version"] == 2
-    problem_of(post(lambda: revoke_key(engine, "ada")), 401, "key-revoked")
+def test_nobody_is_waited_for_who_is_refused_anyway(post_slowly: Post, engine: sa.Engine, reader: str) -> None:
+    """Who has no good key could else keep every thread busy with bodies that never come."""
+
+    def never() -> None:
+        raise AssertionError("the body was read")
+
+    scoped = create_key(engine, "scoped", "admin", models="other-*").secret
+    problem_of(post_slowly(wrong(reader), never), 401, "key-invalid")
+    problem_of(post_slowly("", never), 401, "key-invalid")
+    problem_of(post_slowly(scoped, never), 403, "model-out-of-scope")
+
+
+def test_a_change_that_is_refused_makes_nothing_forgotten(settings: Settings, serve: Serve, reader: str) -> None:
+    """Whoever has no key could else empty the memory that answers while the database is unreachable."""
+    app = serve(replace(settings, stale_for=60))
+    memory = app.extensions[EXTENSION].forecasting.memory
+    memory.read("what", lambda: "told")
+    for headers in ({}, bearer(wrong(reader)), bearer(reader)):
+        assert app.test_client().post("/admin/models/sales/rollback", json={}, headers=headers).status_code in (401, 403)
+
+    def gone() -> str:
+        raise DatabaseUnusable("gone")
+
+    assert memory.read("what", gone).value == "told"
 
 
 def test_a_view_that_declares_no_role_is_shut(serve: Serve) -> None:

@@ -1,16 +1,19 @@
 """Who may ask: its page, its key, the key's role and scope are looked at before each request. What declares no role is shut.
 
 1. A foreign `Origin` never drives this service, nor does another site's form with a password that the browser remembers.
-2. The body is read, so that one read of the database tells the key and what is live when the answer begins.
-3. The key must be good, unless the server is open; while it is, only this machine's own names are answered.
-4. The key, or the address of who needs none, must not have asked too often.
-5. The role must be what the address asks for, and the model within the key's scope.
+2. The key must be good, unless the server is open; while it is, only this machine's own names are answered. One read of the
+   database tells the key and what is live.
+3. The key, or the address of who needs none, must not have asked too often.
+4. The role must be what the address asks for, and the model within the key's scope.
+5. The body is read only now: nobody keeps a thread waiting for one without a key. Where it was slow to come, 2 is done again,
+   so that what is live, and whether the key is still good, is as of when the answer begins.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,6 +35,7 @@ View = TypeVar("View", bound=Callable[..., object])
 
 HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(:[0-9]*)?")  # RFC 9110, 7.2: an IPv6 address stands in brackets
 SAFE = ("GET", "HEAD", "OPTIONS")
+AT_ONCE = 0.01  # s in which a body that is here already has been read
 OWN_PAGES = (None, "same-origin", "none")  # of Sec-Fetch-Site; browsers alone send it, `none` is what a person typed
 
 
@@ -90,21 +94,15 @@ def enforce() -> None:
     if role is Role.PUBLIC:
         _check_public_host(request)
         return
-    if request.mimetype == "application/json":
-        request.get_data()  # the slow part of a request: what is live is read after it
-    found, secret = services(), presented(request)
-    model = (request.view_args or {}).get("model")
     changes = role is not Role.READER and request.method not in SAFE
-    told = Told(found.keyring.admit(secret, model)) if changes else found.keyring.recall(secret, model)
-    flask.g.changes, admission = changes, told.value
-    key = found.keyring.authenticate(secret, admission)
-    if found.keyring.why_open(admission):
-        _check_host(request)
-    found.rates.count(key, request.remote_addr)
-    if key is not None:
-        _check_role(key, role)
-        _check_scope(key, role, model)
-    flask.g.caller = Caller(key, told)
+    known = _let_in(request, changes)
+    services().rates.count(known.key, request.remote_addr)
+    if known.key is not None:
+        _check_role(known.key, role)
+        _check_scope(known.key, role, _model_of(request))
+    if request.mimetype == "application/json" and _body_was_slow(request):
+        known = _let_in(request, changes)
+    flask.g.caller, flask.g.changes = known, changes
 
 
 def caller() -> Caller:
@@ -151,6 +149,30 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _let_in(request: flask.Request, changes: bool) -> Caller:
+    """Read whose key this is, and what is live. What changes something is never let in from memory.
+
+    Raises `AccessRefused` or `KeyRefused`.
+    """
+    keyring, secret, model = services().keyring, presented(request), _model_of(request)
+    told = Told(keyring.admit(secret, model)) if changes else keyring.recall(secret, model)
+    key = keyring.authenticate(secret, told.value)
+    if keyring.why_open(told.value):
+        _check_host(request)
+    return Caller(key, told)
+
+
+def _model_of(request: flask.Request) -> str | None:
+    return (request.view_args or {}).get("model")
+
+
+def _body_was_slow(request: flask.Request) -> bool:
+    """Read the body, which the request then keeps; tell whether that took its time."""
+    began = time.monotonic()
+    request.get_data()
+    return time.monotonic() - began > AT_ONCE
 
 
 def _check_role(key: Key, role: Role) -> None:
