@@ -56,6 +56,8 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (sdk.StateError, 503),
     (sdk.ForecastleError, 422),
 )
+PASSING = (registry.StoreUnusable, registry.DatabaseUnusable)  # what may be over soon, with nobody's help
+RETRY_AFTER = 2  # s
 HTTP_CODES = {
     400: "malformed-request",
     404: "not-found",
@@ -117,6 +119,8 @@ def _answer_known(error: Any) -> flask.Response:
         response.headers.setlist("WWW-Authenticate", challenges(flask.request, error))
     if isinstance(error, platform.TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, PASSING):
+        response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 
 

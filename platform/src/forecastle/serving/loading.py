@@ -17,7 +17,6 @@ from forecastle_registry.aliases import Live
 from forecastle_registry.serializers import check_identity, loads
 from forecastle_registry.signing import signing_key
 from forecastle_registry.stacks import stacked_versions
-from forecastle_registry.stores import ArtifactStore
 from forecastle_registry.versions import Version, get_version
 from forecastle_sdk import Forecaster, Notice, Plugin, Signature
 from forecastle_sdk.errors import ForecastleError, StateError
@@ -28,6 +27,7 @@ from ..golden import check_golden
 from ..plugins import Catalogue
 from ..settings import Settings
 from .failures import UNLOADABLE, Failure, Failures, Key, bare, write_event
+from .outages import Outage
 
 FALLBACK = "golden-fallback"
 NAMED = 3  # of the versions that failed, in a message
@@ -88,7 +88,7 @@ class Loader:
 
     def __init__(self, engine: Engine, catalogue: Catalogue, settings: Settings) -> None:
         self._engine, self._catalogue, self._settings = engine, catalogue, settings
-        self._store = open_artifacts(settings, engine)
+        self._store, self._outage = open_artifacts(settings, engine), Outage()
         self._cache = VersionCache(settings.cache)
         self.failures = Failures()
 
@@ -165,20 +165,20 @@ class Loader:
         raise NothingReproduces(_nothing_left(live, failed), failed[0].error)
 
     def _load(self, version: Version) -> LoadedVersion:
-        forecaster = restore(self._store, self._catalogue, self._settings, version)
+        plugin, max_bytes = self._catalogue.serving(version.plugin), self._settings.max_artifact
+        content = self._outage.ask(lambda: self._store.get(version.artifact_digest, max_bytes=max_bytes))
+        forecaster = restore(content, plugin, self._settings, version)
         check_golden(forecaster, version.golden, f"version {version.number} of the model {version.model!r}")
         signature = forecaster.signature
         limit = min(signature.max_horizon, self._settings.max_horizon)
         return LoadedVersion(version, forecaster, signature, tuple(version.notices), limit)
 
 
-def restore(store: ArtifactStore, catalogue: Catalogue, settings: Settings, version: Version) -> Forecaster:
+def restore(content: bytes, plugin: Plugin, settings: Settings, version: Version) -> Forecaster:
     """Rebuild a version's forecaster from its artifact: digest before parse, and only what the plugin's code trusts.
 
-    Raises `PluginUnavailable`, an `ArtifactError` of the registry, or `StateError` for whatever the plugin makes of the state.
+    Raises an `ArtifactError` of the registry, or `StateError` for whatever the plugin makes of the state.
     """
-    plugin = catalogue.serving(version.plugin)
-    content = store.get(version.artifact_digest, max_bytes=settings.max_artifact)
     pickled = version.serializer == "pickle"
     state = loads(
         content,
