@@ -132,6 +132,20 @@ def test_apache_serves_swagger_ui_from_the_package(forecastle: Apache) -> None:
         assert b"swagger-ui" in page.read()
 
 
+@pytest.mark.parametrize(("blanks", "status"), [(0, 200), (11 * 10**6, 413)])
+def test_a_body_of_unknown_length_is_the_applications_to_cap(forecastle: Apache, blanks: int, status: int) -> None:
+    body = [b" " * blanks, b'{"horizon": 1, "exog": {"price": [9]}}']  # of an iterable urllib cannot know the length
+    request = urllib.request.Request(f"{forecastle.url}/models/sales/forecast", filter(None, body), method="POST")
+    request.add_header("Content-Type", "application/json")
+    try:
+        answer = urllib.request.urlopen(request, timeout=30)
+    except urllib.error.HTTPError as refused:
+        answer = refused
+    with answer:
+        assert answer.status == status
+        assert answer.headers["Content-Type"].startswith("application/")
+
+
 def test_an_error_behind_apache_is_still_problem_json(forecastle: Apache) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask(f"{forecastle.url}/models/absent/forecast", {"horizon": 3})
