@@ -20,6 +20,7 @@ class Member:
     method: int = STORED
     flags: int = 0
     extra: bytes = b""  # of the directory
+    own_extra: bytes = b""  # of its own header
     at: int | None = None  # where the directory says that the member begins; None: where it does
 
 
@@ -64,7 +65,11 @@ def zip_of(members: Sequence[Member], *, before: bytes = b"", between: bytes = b
 def _local(member: Member) -> bytes:
     version = 20, member.flags, member.method, 0, 33
     sizes = member.crc, len(member.packed), member.size & 0xFFFFFFFF
-    return struct.pack("<4s5H3L2H", b"PK\3\4", *version, *sizes, len(member.name), 0) + member.name
+    return (
+        struct.pack("<4s5H3L2H", b"PK\3\4", *version, *sizes, len(member.name), len(member.own_extra))
+        + member.name
+        + member.own_extra
+    )
 
 
 def entry_of(member: Member, start: int) -> bytes:

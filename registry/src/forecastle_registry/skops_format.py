@@ -19,7 +19,7 @@ import numpy as np
 from .errors import NotPlainData
 from .npy import NotPlainArray, read_npy, write_npy
 from .plain import is_unicode
-from .skops_zip import BROKEN, MAX_MEMBERS, MAX_SCHEMA_BYTES, SCHEMA, not_readable, packed, refuse, unpacked
+from .skops_zip import BROKEN, MAX_MEMBERS, SCHEMA, is_bounded, not_readable, packed, refuse, unpacked
 
 PROTOCOL = 2  # of skops 0.16; later ones read it too
 SKOPS_VERSION = "0.16.0"
@@ -38,7 +38,7 @@ def write(state: Any) -> bytes:
     schema = writer.node(state, "state", 1)
     schema |= {"protocol": PROTOCOL, "_skops_version": SKOPS_VERSION}
     text = json.dumps(schema, separators=(",", ":")).encode("ascii")
-    if len(text) > MAX_SCHEMA_BYTES or len(writer.members) >= MAX_MEMBERS:
+    if not is_bounded(text) or len(writer.members) >= MAX_MEMBERS:
         raise NotPlainData("state", "of too many single values; put numbers that belong together into one array. It")
     return packed({SCHEMA: text} | writer.members)
 

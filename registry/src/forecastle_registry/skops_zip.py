@@ -18,6 +18,7 @@ from .errors import ArtifactRefused
 SCHEMA = "schema.json"
 MAX_MEMBERS = 4096
 MAX_SCHEMA_BYTES = 8 * 2**20
+MAX_BRACKETS = 2**19  # that open, in a schema: nodes need a fifth of it, and each may become an object of 200 bytes
 
 # What the standard library's readers of zip files, of JSON and of numbers raise.
 BROKEN = (
@@ -80,6 +81,11 @@ def check_declared(data: bytes, max_bytes: int) -> None:
         refuse(f"sparse arrays of more than the {max_bytes:,} bytes that are allowed")
 
 
+def is_bounded(schema: bytes) -> bool:
+    """Tell whether a schema may be parsed: the objects that come of it are many times its size."""
+    return len(schema) <= MAX_SCHEMA_BYTES and schema.count(b"{") + schema.count(b"[") <= MAX_BRACKETS
+
+
 def not_readable(error: BaseException) -> ArtifactRefused:
     """Return the refusal of bytes that a reader of the standard library could make nothing of."""
     return ArtifactRefused(f"the artifact is no readable skops file ({shown(str(error))})")
@@ -127,6 +133,8 @@ def _check_member(info: zipfile.ZipInfo, allowed: re.Pattern[str]) -> None:
         refuse(f"a member with the name {info.filename!r}")
     if info.filename == SCHEMA and info.file_size > MAX_SCHEMA_BYTES:
         refuse(f"a schema of more than {MAX_SCHEMA_BYTES:,} bytes")
+    if info.extra or info.comment:
+        refuse("bytes beside its members")
     if info.flag_bits & ~_UTF8_NAME or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         refuse("members that are encrypted, or packed in an unusual way")
 
@@ -145,11 +153,13 @@ def _check_layout(data: bytes, infos: list[zipfile.ZipInfo], start: int) -> None
 def _content_at(data: bytes, info: zipfile.ZipInfo) -> int:
     """Return where a member's content begins; what stands before it must say the same of it as the directory."""
     signature, *told, name, extra = _LOCAL.unpack_from(data, info.header_offset)
+    if extra:
+        refuse("bytes beside its members")
     begin = info.header_offset + _LOCAL.size
     truth = [info.flag_bits, info.compress_type, info.CRC, info.compress_size, info.file_size]
     if signature != b"PK\x03\x04" or told != truth or data[begin : begin + name] != info.filename.encode():
         refuse("a member of which its zip says two things")
-    return begin + name + extra
+    return begin + name
 
 
 def _nested_size(content: bytes) -> int:
@@ -169,4 +179,6 @@ def _content(data: bytes, info: zipfile.ZipInfo) -> bytes:
             refuse("a member of another size than it declares")
     if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
         refuse("a member of another size or checksum than it declares")
+    if info.filename == SCHEMA and not is_bounded(content):
+        refuse("a schema of too many lists and objects")
     return content
