@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,11 +16,16 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from forecastle.plugins import Catalogue
+from forecastle_registry.aliases import promote_version, roll_back
+from forecastle_registry.archiving import archive_version, delete_version
 from forecastle_registry.engine import writing
 from forecastle_registry.events import list_events
+from forecastle_registry.protections import Protection, protect_alias
 from forecastle_registry.tables import versions
 from forecastle_registry.versions import Registered
-from tests.naive import EXOG_OF_THREE, monthly_sales
+from forecastle_sdk import Forecaster, State
+from forecastle_sdk.naive import NaivePlugin
+from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue
 from tests.problems import problem_of, words_of
 
 ADMIN = "/admin/models/sales"
@@ -272,3 +278,87 @@ def test_a_first_version_goes_live_by_itself_and_a_second_does_not(
     assert train("fresh").live
     assert not train("fresh").live
     assert client.get("/models/fresh").get_json()["aliases"] == {"production": 1}
+
+
+@dataclass(eq=False)
+class BusyPlugin(NaivePlugin):
+    """Lets somebody else do something whenever a version is proved, in the midst of a move."""
+
+    meanwhile: list[Callable[[], object]]
+
+    def restore(self, state: State, format: int) -> Forecaster:
+        if self.meanwhile:
+            self.meanwhile.pop()()
+        return super().restore(state, format)
+
+
+@pytest.fixture
+def busy(serve: Callable[..., flask.Flask], client: FlaskClient) -> tuple[FlaskClient, list[Callable[[], object]]]:
+    """A client of a server on the same home, and what others do while it proves a version; `production` is 1 2 3."""
+    for number in (1, 2, 3):
+        promote(client, number)
+    meanwhile: list[Callable[[], object]] = []
+    return serve(plugins=naive_catalogue(BusyPlugin(meanwhile))).test_client(), meanwhile
+
+
+Busy = tuple[FlaskClient, list[Callable[[], object]]]
+
+
+def test_a_rollback_beside_another_goes_on_from_where_that_went(client: FlaskClient, engine: Engine, busy: Busy) -> None:
+    beside, meanwhile = busy
+    meanwhile.append(lambda: roll_back(engine, "sales"))
+    answer = rollback(beside).get_json()
+    assert (answer["version"], answer["previous"], answer["stack"]) == (1, 2, [1])
+
+
+def test_a_rollback_beside_another_goes_live_with_nothing_that_was_not_proved(
+    client: FlaskClient, engine: Engine, busy: Busy
+) -> None:
+    beside, meanwhile = busy
+    spoil_golden(engine, 1)
+    meanwhile.append(lambda: roll_back(engine, "sales"))
+    problem_of(rollback(beside), 409, "target-refused")
+    assert live(client) == 2
+
+
+def test_a_rollback_to_a_version_is_made_however_often_others_promote_meanwhile(
+    client: FlaskClient, engine: Engine, busy: Busy
+) -> None:
+    beside, meanwhile = busy
+    meanwhile.extend(lambda number=number: promote_version(engine, "sales", number) for number in (4, 3, 4, 3, 4, 3, 4))
+    assert rollback(beside, to=1).get_json()["stack"] == [1]
+
+
+def test_of_two_moves_from_one_state_the_slower_is_412(client: FlaskClient, engine: Engine, busy: Busy) -> None:
+    beside, meanwhile = busy
+    etag = promote(client, 3).headers["ETag"]
+    for slower in (lambda: rollback(beside, if_match=etag), lambda: promote(beside, 1, if_match=etag)):
+        meanwhile.append(lambda: promote_version(engine, "sales", 4))
+        assert problem_of(slower(), 412, "alias-stale")["current"] == {"version": 4, "stack": [1, 2, 3, 4]}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"), [(archive_version, 409, "version-archived"), (delete_version, 404, "version-not-found")]
+)
+def test_a_version_that_is_taken_away_while_it_is_proved_does_not_go_live(
+    client: FlaskClient, engine: Engine, busy: Busy, change: Callable[..., object], status: int, code: str
+) -> None:
+    beside, meanwhile = busy
+    meanwhile.append(lambda: change(engine, "sales", 4))
+    problem_of(promote(beside, 4), status, code)
+    assert live(client) == 3
+
+
+def test_a_version_that_is_deleted_during_its_dry_run_is_404(engine: Engine, busy: Busy) -> None:
+    beside, meanwhile = busy
+    protect_alias(engine, "sales", "production", Protection())
+    meanwhile.append(lambda: delete_version(engine, "sales", 4))
+    answer = beside.post(f"{ADMIN}/promote?dry_run=true", json={"version": 4})
+    problem_of(answer, 404, "version-not-found")
+
+
+def test_a_gate_that_closes_while_a_version_is_proved_holds(client: FlaskClient, engine: Engine, busy: Busy) -> None:
+    beside, meanwhile = busy
+    meanwhile.append(lambda: protect_alias(engine, "sales", "production", Protection(min_skill=0.5)))
+    problem_of(promote(beside, 4), 409, "gate-closed")
+    assert live(client) == 3

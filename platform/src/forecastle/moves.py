@@ -30,7 +30,7 @@ from .comparing import Preview, compare
 from .errors import GoldenMismatch, PluginUnavailable, SettingsError, TargetRefused
 from .serving.loading import Loader
 
-ATTEMPTS = 5  # a rollback without If-Match looks again when another one was faster
+ATTEMPTS = 5  # a rollback looks again when somebody else was faster
 
 
 def promote(
@@ -77,16 +77,19 @@ def rollback(
 ) -> Moved:
     """Go back to what was live before, or to `to`. Raises `TargetRefused`, or what the registry's `roll_back` raises.
 
-    The move is made only if the alias is still what it was when its target was proved.
+    Who moves the alias meanwhile changes what lies below: nothing goes live but what was proved.
     """
+    proved: set[int] = set()
     for _ in range(ATTEMPTS):
         current = get_alias(engine, model, alias)
         check_match(model, alias, current, if_match)
-        _prove(engine, loader, model, stack_after_rollback(current, to)[-1])
+        target = stack_after_rollback(current, to)[-1]
+        _prove(engine, loader, model, target)
+        proved.add(target)
         try:
-            return roll_back(engine, model, alias=alias, to=to, if_match=current.etag, actor=actor, reason=reason)
+            return roll_back(engine, model, alias=alias, to=to, among=proved, if_match=if_match, actor=actor, reason=reason)
         except StaleAlias:
-            continue  # whether what it is now still fits `if_match` is looked at again
+            continue  # another version lies below now, or `if_match` fits no longer: both are looked at again
     raise StaleAlias(model, alias, get_alias(engine, model, alias))
 
 

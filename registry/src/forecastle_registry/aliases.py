@@ -6,6 +6,7 @@ what `clearance` clears; the way back is open to every admin, because it must wo
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -148,14 +149,15 @@ def roll_back(
     *,
     alias: str = PRODUCTION,
     to: int | None = None,
+    among: Collection[int] | None = None,
     if_match: IfMatch = None,
     actor: Actor = LOCAL,
     reason: str | None = None,
 ) -> Moved:
     """Make the version below the top live again, or the nearest `to` below it. No gate stands on the way back.
 
-    Raises `ModelNotFound`, `AliasNotFound`, `NothingToRollBackTo`, `VersionArchived`, `StaleAlias`, or `AliasProtected` for
-    who is no admin.
+    Where that is none of `among`, the versions that may go live, it is `StaleAlias` as well. Raises also `ModelNotFound`,
+    `AliasNotFound`, `NothingToRollBackTo`, `VersionArchived`, or `AliasProtected` for who is no admin.
     """
     with writing(engine) as connection:
         lock_model(connection, model)
@@ -166,6 +168,8 @@ def roll_back(
         if not actor.admin and read_protection(connection, model, alias) is not None:
             raise AliasProtected(model, alias)
         stack = stack_after_rollback(current, to)
+        if among is not None and stack[-1] not in among:
+            raise StaleAlias(model, alias, current)
         _check_promotable(connection, model, stack[-1])
         connection.execute(alias_stack.delete().where(*_stack_of(model, alias), alias_stack.c.position > len(stack)))
         moved = _moved(connection, current, stack)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from .actors import Actor
 from .engine import reading
-from .errors import AliasProtected, GateClosed, RegistryError
+from .errors import AliasProtected, GateClosed, RegistryError, VersionNotFound
 from .gates import Gate, judge
 from .proposals import APPROVAL_NEEDED, Proposal, approves, propose, waiting_proposals
 from .protections import ProtectedAlias, read_protection
@@ -100,4 +100,7 @@ def _refused(protected: ProtectedAlias, number: int, gate: Gate, actor: Actor) -
 def _judged(connection: sa.Connection, protected: ProtectedAlias, number: int) -> Gate:
     columns = versions.c.verdict, versions.c.accuracy, versions.c.signature
     query = sa.select(*columns).where(versions.c.model == protected.model, versions.c.number == number)
-    return judge(protected.protection, connection.execute(query).one()._asdict())
+    row = connection.execute(query).first()
+    if row is None:  # a dry run holds nothing: it was deleted since it was looked at
+        raise VersionNotFound(protected.model, number)
+    return judge(protected.protection, row._asdict())
