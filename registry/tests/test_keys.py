@@ -4,6 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -167,6 +168,12 @@ def test_a_name_is_given_once_for_ever(engine):
         create_key(engine, "a/b", "admin")
 
 
+@pytest.mark.parametrize("name", ["open", "serving", "local", "Open"])
+def test_no_key_is_called_what_the_log_says_of_who_has_none(engine, name):
+    with pytest.raises(KeyTermsRefused, match="audit log"):
+        create_key(engine, name, "reader")
+
+
 def test_of_two_that_take_one_name_at_once_one_gets_it(engine):
     def make(_):
         try:
@@ -199,6 +206,26 @@ def test_the_last_key_that_can_make_others_is_kept_unless_that_is_meant(engine):
     revoke_key(engine, "boss", keep_admin=True)
     revoke_key(engine, "second")
     assert not has_admin(engine)
+
+
+def test_of_two_admins_who_revoke_each_other_at_once_one_stays(engine):
+    for number in range(20):
+        pair = [f"{name}-{number}" for name in ("ada", "bob")]
+        for name in pair:
+            create_key(engine, name, "admin")
+        meet = Barrier(2)
+
+        def revoke(name, meet=meet):
+            meet.wait()
+            try:
+                return revoke_key(engine, name, keep_admin=True)
+            except LastAdminKey:
+                return None
+
+        with ThreadPoolExecutor(2) as people:
+            (gone,) = filter(None, people.map(revoke, pair))
+        assert has_admin(engine)
+        revoke_key(engine, next(name for name in pair if name != gone.name))
 
 
 def test_an_expired_admin_key_can_make_no_others(engine):

@@ -19,3 +19,4 @@ class Actor:
 
 
 LOCAL = Actor("local")
+KEYLESS = ("local", "open", "serving", "command line")  # the names of actors without a key, so no key's name

@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .actors import LOCAL, Actor
+from .actors import KEYLESS, LOCAL, Actor
 from .aliases import LIVE, PRODUCTION, Live
 from .engine import first_row, reading, writing
 from .errors import KeyNameTaken, KeyNotFound, KeyTermsRefused, LastAdminKey
@@ -144,9 +144,11 @@ def create_key(
 ) -> CreatedKey:
     """Make a key, with its event. The first one closes an installation that was open.
 
-    Raises `NameRefused`, `KeyNameTaken`, or `KeyTermsRefused` for a role, scope or expiry that no key can have.
+    Raises `NameRefused`, `KeyNameTaken`, or `KeyTermsRefused` for a name, role, scope or expiry that no key can have.
     """
     check_name(name)
+    if name.lower() in KEYLESS:
+        raise KeyTermsRefused(f"{name!r} is what the audit log says of who has no key; give another name")
     terms = {"role": role, "models": _scope(models), "limits": limits, "expires_at": expires_at}
     _check_terms(role, expires_at, limits)
     now = datetime.now(UTC)
@@ -164,10 +166,11 @@ def revoke_key(engine: sa.Engine, name: str, *, keep_admin: bool = False, actor:
     Raises `KeyNotFound`; with `keep_admin` also `LastAdminKey` for the last key that could make another one.
     """
     with writing(engine) as connection:
+        admins = _good_admins(connection) if keep_admin else []  # before the key itself: all hold them in one order
         key = _read_key(connection, name)
         if key.revoked_at is not None:
             return key
-        if keep_admin and _is_last_admin(connection, key):
+        if admins == [key.prefix]:
             raise LastAdminKey(name)
         now = datetime.now(UTC)
         connection.execute(keys.update().where(keys.c.prefix == key.prefix).values(revoked_at=now))
@@ -258,10 +261,6 @@ def _read_key(connection: sa.Connection, name: str) -> Key:
     if row is None:
         raise KeyNotFound(name)
     return Key(**row)
-
-
-def _is_last_admin(connection: sa.Connection, key: Key) -> bool:
-    return _good_admins(connection) == [key.prefix]
 
 
 def _good_admins(connection: sa.Connection) -> list[str]:
