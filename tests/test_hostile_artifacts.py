@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,18 @@ from sqlalchemy import Engine
 from forecastle.plugins import Catalogue
 from forecastle.serving.loading import Loader
 from forecastle.settings import Settings
-from forecastle_registry.artifacts import digest_of
+from forecastle_registry.artifacts import claim_artifact, digest_of
 from forecastle_registry.engine import writing
 from forecastle_registry.errors import ArtifactCorrupt, ArtifactRefused
 from forecastle_registry.events import list_events
 from forecastle_registry.serializers import dumps, loads
 from forecastle_registry.signing import signing_key
+from forecastle_registry.stores import ArtifactStore, DatabaseStore, open_store
 from forecastle_registry.tables import artifacts, events, versions
 from forecastle_registry.versions import Registered, get_version
 from forecastle_sdk import Forecaster, State
 from forecastle_sdk.naive import NaivePlugin
+from registry.tests.buckets import BUCKET, running_moto
 from registry.tests.hostile import CAP, Hostile, hostile_artifacts, many_places
 from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue, train_naive
 from tests.problems import problem_of
@@ -39,13 +41,12 @@ def hard(settings: Settings) -> Settings:
     return replace(settings, allow_pickle=True, max_artifact=CAP)
 
 
-def place(engine: Engine, number: int, content: bytes, **values: object) -> str:
-    """Put bytes under their own digest into the store, and let a version's row name them; return the digest."""
+def place(engine: Engine, number: int, content: bytes, store: ArtifactStore | None = None, **values: object) -> str:
+    """Put bytes under their own digest into a store, and let a version's row name them; return the digest."""
     digest = digest_of(content)
-    row = {"digest": digest, "size": len(content), "created_at": datetime.now(UTC), "content": content}
+    claim_artifact(engine, digest, len(content))
+    (store or DatabaseStore(engine)).put(digest, content)
     with writing(engine) as connection:
-        if connection.execute(sa.select(artifacts.c.digest).where(artifacts.c.digest == digest)).first() is None:
-            connection.execute(artifacts.insert(), row)
         this = (versions.c.model == "sales") & (versions.c.number == number)
         connection.execute(versions.update().where(this).values(artifact_digest=digest, **values))
     return digest
@@ -94,13 +95,35 @@ def corpus(whole_corpus: list[Hostile], mark: Path, hard: Settings) -> Iterator[
     assert not mark.exists()
 
 
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of an S3 server."""
+    with running_moto() as address:
+        yield address
+
+
+@pytest.fixture(params=["database", "directory", "bucket"])
+def kept(request: pytest.FixtureRequest, hard: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Hard settings, with the artifacts in each kind of store."""
+    if request.param == "bucket":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3"))
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-tests")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")
+        return replace(hard, artifacts=f"s3://{BUCKET}/hostile")
+    if request.param == "directory":
+        (tmp_path / "artifacts").mkdir()
+        return replace(hard, artifacts=f"file://{tmp_path}/artifacts")
+    return hard
+
+
 @pytest.mark.usefixtures("registered_model")
-def test_every_artifact_of_the_corpus_is_refused_by_the_loader_with_an_event(
-    corpus: list[Hostile], engine: Engine, catalogue: Catalogue, hard: Settings, mark: Path
+def test_every_artifact_of_the_corpus_is_refused_by_the_loader_with_an_event_whatever_store_has_it(
+    corpus: list[Hostile], engine: Engine, catalogue: Catalogue, kept: Settings, mark: Path
 ) -> None:
+    store = open_store(kept.artifacts, engine)
     for hostile in corpus:
-        place(engine, 1, hostile.content, serializer=hostile.serializer)
-        details = refused_alone(engine, catalogue, hard)
+        place(engine, 1, hostile.content, store, serializer=hostile.serializer)
+        details = refused_alone(engine, catalogue, kept)
         assert details["code"] == "artifact-refused", hostile
         assert details["message"], hostile
         assert not mark.exists(), hostile
