@@ -63,6 +63,20 @@ def test_a_put_that_fails_leaves_no_version(engine, training, tmp_path):
     assert contents(engine) == []
 
 
+def test_nothing_is_put_below_a_mount_that_is_missing(engine, training, store, tmp_path):
+    """Its folder is there, and empty: an artifact that went there would be hidden by the mount as soon as that is back."""
+    register_version(engine, training(), promote=None, store=store)
+    folder, disk = tmp_path / "artifacts", tmp_path / "unmounted"
+    folder.rename(disk)
+    folder.mkdir()
+    with pytest.raises(StoreUnusable, match="mounted"):
+        register_version(engine, training(artifact=b"other"), promote=None, store=store)
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+    disk.rename(folder)
+    assert register_version(engine, training(artifact=b"other"), promote=None, store=store).version.number == 2
+
+
 def test_a_transaction_that_fails_leaves_only_what_the_collection_removes(engine, training, store):
     register_version(engine, training(), promote=None, store=store)
     with pytest.raises(PluginMismatch):

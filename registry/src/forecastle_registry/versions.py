@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -13,14 +14,16 @@ from .aliases import PRODUCTION
 from .artifacts import MAX_ARTIFACT_BYTES, check_size, claim_artifact, digest_of, hold_artifact, store_artifact
 from .clearance import Refusal
 from .engine import reading, writing
-from .errors import ModelNotFound, PluginMismatch, VersionNotFound
+from .errors import ArtifactMissing, ModelNotFound, PluginMismatch, VersionNotFound
 from .events import log_event
 from .pages import Page, page_of
 from .plain import check_name, is_name, is_number, plain
 from .publishing import publish
 from .rows import check_model, insert_once, lock_model
 from .stores import ArtifactStore, DatabaseStore
-from .tables import alias_stack, models, versions
+from .tables import alias_stack, artifacts, models, versions
+
+NOBODYS = "0" * 64  # a digest to ask a store by whether it is there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +133,7 @@ def register_version(
     digest, size = digest_of(new.artifact), len(new.artifact)
     elsewhere = store is not None and not isinstance(store, DatabaseStore)
     if store is not None and elsewhere:
+        _refuse_missing_mount(engine, store)
         claim_artifact(engine, digest, size)
         store.put(digest, new.artifact)
     with writing(engine) as connection:
@@ -211,6 +215,19 @@ _MODELS = sa.select(
     models.c.created_at,
     sa.select(sa.func.max(versions.c.number)).where(versions.c.model == models.c.name).scalar_subquery().label("latest"),
 )
+
+
+def _refuse_missing_mount(engine: sa.Engine, store: ArtifactStore) -> None:
+    """Raise `StoreUnusable` where nothing was ever put, though versions have artifacts elsewhere than in the database.
+
+    What went into the folder that a mount hides would be lost as soon as the mount is back.
+    """
+    elsewhere = sa.select(versions.c.number).join(artifacts).where(artifacts.c.content.is_(None)).limit(1)
+    with reading(engine) as connection:
+        if connection.execute(elsewhere).first() is None:
+            return
+    with suppress(ArtifactMissing):
+        store.get(NOBODYS)
 
 
 def _insert(connection: sa.Connection, training: dict[str, Any], digest: str, size: int, content: bytes | None) -> Version:
