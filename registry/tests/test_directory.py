@@ -43,6 +43,19 @@ def test_an_artifact_is_a_file_named_by_its_digest(store, folder):
     assert (folder / DIGEST[:2] / DIGEST[2:]).read_bytes() == CONTENT
 
 
+def test_whoever_made_the_folders_all_of_them_are_forced_to_the_disk(store, folder, monkeypatch):
+    forced, fsync = [], os.fsync
+
+    def note(descriptor):
+        forced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store.put(DIGEST, CONTENT)
+    place = folder / DIGEST[:2] / DIGEST[2:]
+    assert forced == [path.stat().st_ino for path in (folder, place, place.parent)]
+
+
 @pytest.mark.parametrize(
     ("umask", "of_folder", "of_file"), [(0o022, 0o750, 0o640), (0o007, 0o770, 0o660), (0o077, 0o700, 0o600)]
 )

@@ -43,6 +43,7 @@ class DirectoryStore:
         with self._usable("written to"), _opened(self._folder) as root:
             _make_folder(digest[:2], root)
             _make_folder(PARTIAL, root)
+            os.fsync(root)  # whoever made the folders may have died before doing so
             with _opened(PARTIAL, root) as partial, _opened(digest[:2], root) as folder:
                 _write(partial, folder, digest[2:], content)
 
@@ -127,7 +128,6 @@ def _opened(folder: Path | str, parent: int | None = None) -> Iterator[int]:
 def _make_folder(name: str, root: int) -> None:
     with suppress(FileExistsError):
         os.mkdir(name, FOLDER_MODE, dir_fd=root)
-        os.fsync(root)
 
 
 def _write(partial: int, folder: int, name: str, content: bytes) -> None:
