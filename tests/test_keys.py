@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from forecastle.errors import AccessRefused
-from forecastle.http.access import AT_ONCE
+from forecastle.http.access import AT_ONCE, Role, needs
 from forecastle.http.services import EXTENSION
 from forecastle.settings import Settings
 from forecastle_registry.aliases import promote_version
@@ -27,7 +27,7 @@ from forecastle_registry.engine import writing
 from forecastle_registry.errors import DatabaseUnusable
 from forecastle_registry.events import list_events
 from forecastle_registry.keys import create_key, get_key, revoke_key
-from forecastle_registry.tables import keys
+from forecastle_registry.tables import keys, versions
 from forecastle_registry.versions import Registered
 from tests.naive import numbered_rows
 from tests.problems import problem_of
@@ -366,6 +366,55 @@ def test_a_change_that_is_refused_makes_nothing_forgotten(settings: Settings, se
         raise DatabaseUnusable("gone")
 
     assert memory.read("what", gone).value == "told"
+
+
+def test_which_version_does_not_load_is_told_to_those_who_may_see_its_model(
+    client: FlaskClient, engine: sa.Engine, train: Train
+) -> None:
+    train("sales", numbered_rows())
+    with writing(engine) as connection:
+        connection.execute(versions.update().values(state_digest="0" * 64))
+    client.get("/models/sales")  # which loads it
+    (problem,) = client.get("/health/ready").get_json()["problems"]
+    assert problem["model"] == "sales"
+    inside, outside = (create_key(engine, scope[:5], "reader", models=scope).secret for scope in ("sales", "other-*"))
+    for headers, told in [(bearer(inside), [problem]), (bearer(outside), []), (bearer(wrong(inside)), []), ({}, [])]:
+        answer = client.get("/health/ready", headers=headers)
+        assert (answer.status_code, answer.get_json()) == (200, {"status": "degraded", "problems": told})
+
+
+def test_who_was_not_let_in_is_not_told_where_the_database_is(
+    client: FlaskClient, app: flask.Flask, boss: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Psycopg's messages name the host, the user and the database."""
+    found = app.extensions[EXTENSION]
+
+    def fail(*arguments: object) -> None:
+        raise sqlite3.OperationalError('connection to server at "10.0.0.7" failed for user "fc"')
+
+    def ask(path: str) -> dict[str, Any]:
+        caplog.clear()
+        document = problem_of(client.get(path, headers=bearer(boss)), 503, "database-unusable")
+        assert f"request {document['request_id']}: database-unusable: " in caplog.text
+        assert "10.0.0.7" in caplog.text
+        return document
+
+    client.get("/models")
+    found.engine.dispose()
+    sa.event.listen(found.engine, "do_connect", fail)
+    for path in ("/models", "/health/ready"):
+        assert "10.0.0.7" not in ask(path)["detail"]
+    sa.event.remove(found.engine, "do_connect", fail)
+
+
+def test_the_log_names_the_request_that_failed(client: FlaskClient, app: flask.Flask, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> str:
+        raise ZeroDivisionError("unheard of")
+
+    app.view_functions["models.list_all"] = needs(Role.READER)(broken)
+    document = problem_of(client.get("/models"), 500, "http-error")
+    assert f"request {document['request_id']}: ZeroDivisionError('unheard of')" in caplog.text
+    assert "unheard of" not in document["detail"]
 
 
 def test_a_view_that_declares_no_role_is_shut(serve: Serve) -> None:

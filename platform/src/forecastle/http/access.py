@@ -25,7 +25,7 @@ from forecastle_registry.actors import Actor
 from forecastle_registry.aliases import Live
 from forecastle_registry.keys import ADMIN, ROLES, Admission, Key
 
-from ..errors import AccessRefused
+from ..errors import AccessRefused, KeyRefused
 from ..memory import Told
 from .credentials import is_ambient, presented
 from .security import documented
@@ -63,6 +63,10 @@ class Caller:
     def admission(self) -> Admission:
         """What the database said, now or, where it cannot be reached, some time ago."""
         return self.told.value
+
+    def sees(self, model: str) -> bool:
+        """Tell whether a model is within the scope of the key, if there is one."""
+        return self.key is None or self.key.covers(model)
 
 
 def needs(role: Role) -> Callable[[View], View]:
@@ -111,6 +115,14 @@ def caller() -> Caller:
     return found
 
 
+def visitor() -> Caller | None:
+    """Return who looks at a public address, None for somebody whom only public addresses answer. Raises `DatabaseUnusable`."""
+    try:
+        return _let_in(flask.request, changes=False)
+    except (AccessRefused, KeyRefused):
+        return None
+
+
 def actor() -> Actor:
     """Return who asks, for the log and for the rules of protected aliases."""
     key, origin = caller().key, flask.request.remote_addr
@@ -131,8 +143,7 @@ def sees_all() -> bool:
 
 def in_scope(model: str) -> bool:
     """Tell whether the caller may see a model: listings show no other."""
-    key = caller().key
-    return key is None or key.covers(model)
+    return caller().sees(model)
 
 
 def open_notice() -> str | None:

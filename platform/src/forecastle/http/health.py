@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 
 from ..database import require_current
 from ..serving.checking import known_problems
-from .access import Role, needs
+from .access import Role, needs, visitor
 from .blueprints import Blueprint
 from .schemas import LiveProblemSchema
 from .services import services
@@ -38,7 +38,10 @@ class ReadinessSchema(marshmallow.Schema):
     problems = fields.List(
         fields.Nested(LiveProblemSchema),
         required=True,
-        metadata={"description": "The live versions that this process met and cannot load"},
+        metadata={
+            "description": "The live versions that this process met and cannot load, of the models that the caller may see: "
+            "none without a key where one is needed"
+        },
     )
 
 
@@ -56,11 +59,15 @@ def live() -> dict[str, Any]:
 def ready() -> dict[str, Any]:
     """Tell that the database answers and is up to date, and which live versions do not load here; no model is needed.
 
+    Which they are is for those to know who may see their models: a load balancer without a key reads the status.
+
     While the database is unreachable, a server that FORECASTLE_STALE_FOR lets answer from memory is `degraded`, not away.
     """
     found = services()
     told = found.forecasting.memory.read("revision", lambda: require_current(found.engine))
     if told.age is not None:
         return {"status": "degraded", "problems": []}
-    problems = [asdict(problem) for problem in known_problems(found.engine, found.forecasting.loader)]
-    return {"status": "degraded" if problems else "ok", "problems": problems}
+    problems = known_problems(found.engine, found.forecasting.loader)
+    looks = visitor() if problems else None
+    shown = [asdict(problem) for problem in problems if looks is not None and looks.sees(problem.model)]
+    return {"status": "degraded" if problems else "ok", "problems": shown}

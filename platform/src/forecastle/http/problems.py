@@ -19,6 +19,7 @@ from forecastle_sdk.errors import Problem
 
 from .. import errors as platform
 from .credentials import challenges
+from .services import services
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 PASSING = (registry.StoreUnusable, registry.DatabaseUnusable)  # what may be over soon, with nobody's help
 RETRY_AFTER = 2  # s
+UNTOLD = "this installation cannot answer now; its log holds the reason under this request_id"
 HTTP_CODES = {
     400: "malformed-request",
     404: "not-found",
@@ -110,11 +112,13 @@ def register(app: flask.Flask) -> None:
 
 def _answer_known(error: Any) -> flask.Response:
     status = next(status for kind, status in STATUS if isinstance(error, kind))
+    code, detail = getattr(error, "reason", error.code), error.message
     if status >= 500:
-        log.error("%s: %s", getattr(error, "reason", error.code), error.message)
+        log.error("request %s: %s: %s", flask.g.get("request_id"), code, detail)
+        detail = detail if _may_hear(error) else UNTOLD
     if isinstance(error, registry.StaleAlias):
         return _answer_stale(status, error)
-    response = _problem(status, getattr(error, "reason", error.code), error.message, getattr(error, "problems", ()))
+    response = _problem(status, code, detail, getattr(error, "problems", ()))
     if isinstance(error, platform.KeyRefused):
         response.headers.setlist("WWW-Authenticate", challenges(flask.request, error))
     if isinstance(error, platform.TooManyRequests):
@@ -122,6 +126,12 @@ def _answer_known(error: Any) -> flask.Response:
     if isinstance(error, PASSING):
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
+
+
+def _may_hear(error: Any) -> bool:
+    """Tell whether the one who asks may know why it is the installation's fault: hosts, users and paths stand in there."""
+    harmless = isinstance(error, registry.DatabaseBehind | registry.DatabaseAhead)
+    return harmless or "caller" in flask.g or services().keyring.seemed_open()
 
 
 def _answer_stale(status: int, error: registry.StaleAlias) -> flask.Response:
@@ -140,6 +150,7 @@ def _answer_http(error: HTTPException) -> flask.Response:
     status = error.code or 500
     detail = error.description or error.name
     if status == 500:
+        log.error("request %s: %r", flask.g.get("request_id"), getattr(error, "original_exception", error))
         detail = "something is wrong in Forecastle itself; the log holds the reason under this request_id"
     if status == 413:
         detail = body_too_large(flask.current_app.config["MAX_CONTENT_LENGTH"])
