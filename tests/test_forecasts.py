@@ -10,11 +10,14 @@ from typing import Any
 import flask
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import Engine
 
+from forecastle.http.services import EXTENSION
 from forecastle.settings import Settings
 from forecastle_registry.versions import Registered
-from forecastle_sdk import Index
-from tests.naive import EXOG_OF_THREE, NEXT_MONTHS, dataset, monthly_sales, numbered_rows
+from forecastle_sdk import Fit, Index, Notice
+from forecastle_sdk.naive import NaivePlugin
+from tests.naive import EXOG_OF_THREE, NEXT_MONTHS, dataset, monthly_sales, naive_catalogue, numbered_rows, train_naive
 from tests.problems import problem_of
 
 ADDRESS = "/models/sales/forecast"
@@ -170,6 +173,33 @@ def test_csv_has_a_row_for_each_step_and_the_columns_of_the_wire(client: FlaskCl
     columns = ["yhat", "yhat_lower", "yhat_upper", "lower_80", "upper_80", "lower_95", "upper_95"]
     assert list(rows[0]) == ["timestamp", *(f"{name}__{column}" for name in ("sales", "returns") for column in columns)]
     assert [row["timestamp"] for row in rows] == NEXT_MONTHS
+
+
+def test_csv_tells_its_version_and_the_codes_of_its_notices_as_headers(client: FlaskClient, engine: Engine) -> None:
+    def headers() -> dict[str, str]:
+        answer = client.post(ADDRESS, json=ASKED, headers={"Accept": "text/csv"})
+        return {name: value for name, value in answer.headers.items() if name.startswith("Forecast-")}
+
+    assert headers() == {"Forecast-Version": "1"}
+    codes = ("flat", "boundary", "flat", "two\r\nlines", "")
+    train_naive(engine, settings_of(client), catalogue=naive_catalogue(Noticing(codes)), promote=True)
+    assert headers() == {"Forecast-Version": "2", "Forecast-Notices": "flat, boundary"}
+    assert [notice["code"] for notice in answered(client, ASKED)["notices"]] == list(dict.fromkeys(codes))
+
+
+class Noticing(NaivePlugin):
+    """Has notices of some codes with every fit."""
+
+    def __init__(self, codes: tuple[str, ...]) -> None:
+        self.codes = codes
+
+    def fit(self, *arguments: Any) -> Fit:
+        return replace(super().fit(*arguments), notices=tuple(Notice(code, "a sentence") for code in self.codes))
+
+
+def settings_of(client: FlaskClient) -> Settings:
+    found: Settings = client.application.extensions[EXTENSION].settings
+    return found
 
 
 def test_csv_says_the_same_numbers_as_json(client: FlaskClient) -> None:

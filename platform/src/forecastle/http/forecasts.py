@@ -17,14 +17,14 @@ from .blueprints import Blueprint
 from .catalogue import NUMBER
 from .query import ask_from_form, ask_from_query, template_horizon
 from .reading import MULTIPART, read_query, refuse_query, require_content_type
-from .replies import CSV, forecast_reply
+from .replies import CSV, HEADERS_OF_CSV, forecast_reply
 from .schemas import ForecastAnswerSchema, ForecastSchema, PinnedForecastSchema, UploadSchema
 from .services import services
 
 blueprint = Blueprint("forecasts", __name__, url_prefix="/models", description="Forecasts")
 
 ATTACHED = {"Content-Disposition": 'attachment; filename="exog-template.csv"'}
-AS_CSV = {"content_type": CSV, "schema": {"type": "string"}}
+AS_CSV = {"content_type": CSV, "schema": {"type": "string"}, "headers": HEADERS_OF_CSV}
 QUERY = [
     {"name": "horizon", "in": "query", "schema": {"type": "integer", "minimum": 1}, "description": "Steps ahead"},
     {

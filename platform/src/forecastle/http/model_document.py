@@ -18,7 +18,7 @@ from forecastle_sdk import ExogColumn, Signature
 from .. import __version__
 from ..serving.request import MAX_QUANTILES
 from .problems import CONTENT_TYPE, ProblemSchema
-from .replies import CSV, JSON
+from .replies import CSV, HEADERS_OF_CSV, JSON
 from .schemas import ModelReferenceSchema, NoticeSchema
 from .security import NEEDED, SCHEMES
 
@@ -215,6 +215,7 @@ class _Writer:
     def _operation(self, identifier: str, summary: str, **parts: Any) -> dict[str, Any]:
         answer = {
             "description": "The forecast",
+            "headers": HEADERS_OF_CSV,
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/Forecast"}}, CSV: {"schema": {"type": "string"}}},
         }
         responses = {"200": answer, "default": {"$ref": "#/components/responses/Problem"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import flask
@@ -11,10 +12,16 @@ from werkzeug.datastructures import MIMEAccept
 
 from ..errors import NotAcceptable
 from ..serving.forecasts import Answer
-from ..serving.rendering import as_csv, as_document
+from ..serving.rendering import all_notices, as_csv, as_document
 
 JSON, CSV = "application/json", "text/csv"
 ANY = (None, "*/*", JSON)
+VERSION, NOTICES = "Forecast-Version", "Forecast-Notices"
+HEADERS_OF_CSV = {
+    VERSION: {"schema": {"type": "integer"}, "description": "Of an answer in CSV: the version that gave it"},
+    NOTICES: {"schema": {"type": "string"}, "description": "Of an answer in CSV: the codes of its notices, if it has any"},
+}
+TOKEN = re.compile(r"[A-Za-z0-9._-]{1,100}")  # what may stand in a header: a notice's code is its plugin's
 
 
 class OrjsonProvider(JSONProvider):
@@ -37,7 +44,15 @@ def forecast_reply(answer: Answer) -> flask.Response:
     """Answer a forecast as JSON, or as CSV where the client prefers it. Raises `NotAcceptable`."""
     if flask.request.headers.get("Accept") in ANY or _preferred() == JSON:
         return flask.Response(orjson.dumps(as_document(answer)), content_type=JSON)
-    return flask.Response(as_csv(answer), content_type=f"{CSV}; charset=utf-8")
+    return flask.Response(as_csv(answer), content_type=f"{CSV}; charset=utf-8", headers=_told_beside(answer))
+
+
+def _told_beside(answer: Answer) -> dict[str, str]:
+    """Return as headers what a table has no place for: which version answered, and the codes of its notices."""
+    codes = [notice["code"] for notice in all_notices(answer)]
+    told = ", ".join(dict.fromkeys(code for code in codes if TOKEN.fullmatch(code)))
+    version = {VERSION: str(answer.loaded.version.number)}
+    return {**version, NOTICES: told} if told else version
 
 
 def _preferred() -> str:
