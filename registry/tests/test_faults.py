@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from forecastle_registry.events import Event, list_events
 from forecastle_registry.stores import open_store
 from forecastle_registry.verifying import verify_events
 from forecastle_registry.versions import NewVersion, get_version, list_versions, register_version
+from registry.tests.buckets import BUCKET
 from registry.tests.conftest import KEY
 from registry.tests.dying import Mortals
 
@@ -85,8 +87,13 @@ def events_of(engine: sa.Engine) -> list[Event]:
     return list_events(engine, "m", limit=MANY).items
 
 
-@pytest.fixture(params=["database", "directory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=["database", "directory", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "bucket":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3"))
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-tests")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")
+        return f"s3://{BUCKET}/{uuid.uuid4().hex}"
     (tmp_path / "store").mkdir()
     return "database" if request.param == "database" else f"file://{tmp_path}/store"
 
