@@ -1,5 +1,6 @@
 """Whatever a client gets wrong is told to it: the status, a stable code, and the column, the row and what was expected."""
 
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -220,6 +221,25 @@ def test_a_charset_beside_the_content_type_does_no_harm(client: FlaskClient) -> 
     for charset in ("utf-8", "UTF-8", "latin-1", "no-such-charset"):
         answer = client.post(FORECAST, data=json.dumps(asked()), content_type=f"application/json; charset={charset}")
         assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        (FORECAST, "application/json"),
+        (f"{FORECAST}/file", "multipart/form-data; boundary=x"),
+        ("/models/sales/observations", "application/json"),
+        ("/models/sales/observations", "multipart/form-data; boundary=x"),
+        ("/admin/models/sales/promote", "application/json"),
+    ],
+)
+def test_a_body_that_is_packed_is_415(client: FlaskClient, address: str, kind: str) -> None:
+    packed = client.post(address, data=gzip.compress(b"{}"), content_type=kind, headers={"Content-Encoding": "gzip"})
+    assert "gzip" in problem_of(packed, 415, "content-type-wrong")["detail"]
+
+
+def test_a_body_that_says_it_is_not_packed_is_read(client: FlaskClient) -> None:
+    assert client.post(FORECAST, json=asked(), headers={"Content-Encoding": "identity"}).status_code == 200
 
 
 QUERIES: list[tuple[str, int, str, list[str]]] = [

@@ -279,8 +279,10 @@ def test_an_upload_above_the_cap_is_413(serve: Callable[..., flask.Flask], setti
     assert "500 bytes" in document["detail"]
 
 
-def test_a_long_field_beside_the_file_is_413_too(client: FlaskClient) -> None:
-    problem_of(upload(client, PLAIN, levels="9" * 600_000), 413, "body-too-large")
+def test_a_long_field_beside_the_file_and_a_thousand_short_ones_are_413_too(client: FlaskClient) -> None:
+    fields = {f"field-{number}": "" for number in range(1001)}
+    for answer in (upload(client, PLAIN, levels="9" * 600_000), upload(client, PLAIN, **fields)):
+        assert "fields" in problem_of(answer, 413, "body-too-large")["detail"]
 
 
 def test_the_template_filled_in_is_a_file_that_answers(client: FlaskClient) -> None:

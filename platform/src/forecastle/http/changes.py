@@ -20,7 +20,7 @@ from .access import Role, actor, needs
 from .blueprints import Blueprint
 from .move_schemas import MovedSchema, PromoteSchema, RollbackSchema, WaitingSchema
 from .problems import RequestRefused
-from .reading import MULTIPART, StrictParser, read_query
+from .reading import MULTIPART, StrictParser, read_query, require_content_type
 from .schemas import ObservationsSchema, ObservedSchema
 from .services import services
 
@@ -135,6 +135,7 @@ def _json_reader() -> Callable[[Signature], Observations]:
 
 
 def _file_reader() -> Callable[[Signature], Observations]:
+    require_content_type(flask.request, MULTIPART)
     files = [name for name, values in flask.request.files.lists() for _ in values]
     if list(flask.request.form) or files != ["file"]:
         raise UnreadableTable("there must be one field, `file`, with the new rows, and no other", code="file-missing")

@@ -60,6 +60,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
 PASSING = (registry.StoreUnusable, registry.DatabaseUnusable)  # what may be over soon, with nobody's help
 RETRY_AFTER = 2  # s
 UNTOLD = "this installation cannot answer now; its log holds the reason under this request_id"
+TOO_MUCH_FORM = "the form has too many fields, or too much in one that is no file"
 HTTP_CODES = {
     400: "malformed-request",
     404: "not-found",
@@ -153,7 +154,9 @@ def _answer_http(error: HTTPException) -> flask.Response:
         log.error("request %s: %r", flask.g.get("request_id"), getattr(error, "original_exception", error))
         detail = "something is wrong in Forecastle itself; the log holds the reason under this request_id"
     if status == 413:
-        detail = body_too_large(flask.current_app.config["MAX_CONTENT_LENGTH"])
+        limit = flask.current_app.config["MAX_CONTENT_LENGTH"]
+        is_short = (flask.request.content_length or limit + 1) <= limit  # then werkzeug has its own limits for forms
+        detail = TOO_MUCH_FORM if is_short else body_too_large(limit)
     response = _problem(status, HTTP_CODES.get(status, "http-error"), detail)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

@@ -89,9 +89,11 @@ def refuse_query(req: flask.Request) -> None:
 
 
 def require_content_type(req: flask.Request, expected: str) -> None:
-    """Raise 415 unless the request's body is of the expected type."""
+    """Raise 415 unless the request's body is of the expected type, and sent as it is."""
     if req.mimetype != expected:
         raise UnsupportedMediaType(f"the content type is {req.mimetype or 'not given'}; send {expected}")
+    if (coding := req.content_encoding or "identity").lower() != "identity":
+        raise UnsupportedMediaType(f"the content encoding is {coding:.40}; send the body as it is")
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
