@@ -20,7 +20,7 @@ from forecastle.plugins import Catalogue
 from forecastle.settings import Settings, settings_from
 from forecastle_registry.versions import Registered
 from registry.tests.postgres import Postgres, running_postgres
-from tests.command_line import DATABASE_URL, variables_of
+from tests.command_line import DATABASE_URL, CommandLine, install_naive, use_home, variables_of
 from tests.naive import naive_catalogue, train_naive
 
 ON_POSTGRES = os.environ.get("FORECASTLE_TEST_DATABASE") == "postgres"
@@ -93,6 +93,20 @@ def engine(settings: Settings) -> Iterator[Engine]:
     engine = open_database(settings)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that, on the path of Python, offers the naive plugin to scripts."""
+    return install_naive(tmp_path_factory.mktemp("plugins"))
+
+
+@pytest.fixture
+def run(home: Path, plugins: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """The command line in this process, on that home and with the naive plugin."""
+    use_home(monkeypatch, home)
+    monkeypatch.syspath_prepend(str(plugins))
+    return CommandLine(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from forecastle.cli import forecastle
 from forecastle.cli.output import table_lines
 from forecastle.training.samples import SAMPLES
-from tests.command_line import ROOT, SCRIPT, CommandLine, environment, install_naive, use_home
+from tests.command_line import ROOT, SCRIPT, CommandLine, environment
 
 ROWS = 36
 MONTHS = [f"{2015 + i // 12}-{i % 12 + 1:02}-01" for i in range(ROWS + 4)]
@@ -52,18 +52,6 @@ GROUPED = {
     if isinstance(group, click.Group)
     for command in group.commands
 }
-
-
-@pytest.fixture(scope="module")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install_naive(tmp_path_factory.mktemp("plugins"))
-
-
-@pytest.fixture
-def run(home: Path, plugins: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    use_home(monkeypatch, home)
-    monkeypatch.syspath_prepend(str(plugins))
-    return CommandLine(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -264,7 +252,7 @@ WRONG_USE: dict[str, tuple[str, str]] = {
     "steps back": ("forecast sales --horizon=-3", "-3 is not in the range"),
     "version and alias": ("forecast sales --version 1 --alias production", "--version or --alias, not both"),
     "version 0": ("promote sales 0", "0 is not in the range"),
-    "a version that is text": ("promote sales latest", "'latest' is not a valid integer"),
+    "a version that is text": ("promote sales latest", "'latest' is not a valid number"),
     "a directory as exog": ("forecast sales --exog /", "is a directory"),
     "a file that is not there": ("forecast sales --exog /no/such/file.csv", "does not exist"),
     "a directory as observations": ("observe sales --data /", "is a directory"),
@@ -343,7 +331,7 @@ def test_a_database_that_is_behind_says_what_to_run(run: CommandLine, tmp_path: 
     said = run("models")
     assert said.status == 1
     assert said.error.endswith("run `forecastle db upgrade`")
-    assert run("db", "upgrade").out == "The database went from revision none to 0006.\n"
+    assert run("db", "upgrade").out == "The tables are made (revision 0006).\n"
     assert run("db", "upgrade").out == "The database is up to date (revision 0006).\n"
     assert run("models").status == 0
 

@@ -74,7 +74,7 @@ def test_a_dry_run_where_nothing_is_live_or_nothing_would_change(sales: CommandL
 def test_an_alias_is_protected_listed_and_freed(sales: CommandLine, engine: Engine) -> None:
     said = sales("protect", "sales", "--min-skill", 0.1, "--max-age", 40, "--approval", "--reason", "it is looked at")
     assert said.out.splitlines() == [
-        "sales: production is protected (converged, skill 0.1 or more, rows of the last 40 days, a second key);"
+        "sales: production is protected (converged, skill 0.1 or more, last row at most 40 days old, a second key);"
         " only an admin moves it.",
         "Each promotion waits for the key of a second admin: `forecastle keys create NAME --role admin`.",
     ]

@@ -36,7 +36,7 @@ def test_a_second_upgrade_changes_nothing(engine: Engine) -> None:
 
 def test_a_database_without_tables_is_behind(tmp_path: Path) -> None:
     engine = open_database(settings_for(tmp_path))
-    with pytest.raises(DatabaseBehind, match=r"at revision none.*run `forecastle db upgrade`"):
+    with pytest.raises(DatabaseBehind, match=r"no tables yet.*run `forecastle db upgrade`"):
         require_current(engine)
     engine.dispose()
 

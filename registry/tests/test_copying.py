@@ -158,7 +158,7 @@ def test_databases_at_different_revisions_are_refused(engine: sa.Engine, target:
         with writing(each) as connection:
             connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
             connection.execute(sa.text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
-    with pytest.raises(DatabaseBehind, match=r"at revision 0005.*needs 0006.*run `forecastle db upgrade`"):
+    with pytest.raises(DatabaseBehind, match=r"at revision 0005.*needs revision 0006.*run `forecastle db upgrade`"):
         copy(engine, target)
 
 

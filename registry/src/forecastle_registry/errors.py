@@ -297,11 +297,15 @@ class DatabaseBehind(DatabaseUnusable):
     code = "database-behind"
 
     def __init__(self, found: str | None = None, expected: str | None = None) -> None:
-        super().__init__(
-            f"the database is at revision {found or 'none'}, this release needs {expected or 'a later one'}:"
-            " run `forecastle db upgrade`"
-        )
+        super().__init__(f"{self._found(found, expected)}: run `forecastle db upgrade`")
         self.found, self.expected = found, expected
+
+    @staticmethod
+    def _found(found: str | None, expected: str | None) -> str:
+        if expected is None:
+            return "the database's tables are not those of this release"
+        at = "the database has no tables yet" if found is None else f"the database is at revision {found}"
+        return f"{at}, this release needs revision {expected}"
 
 
 class DatabaseAhead(DatabaseUnusable):

@@ -85,7 +85,8 @@ def _run() -> int:
     except click.ClickException as error:  # wrong use: click words it, with the option's name
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "forecastle"
         message = " ".join(error.format_message().split()).rstrip(".")  # click lists choices on lines of their own
-        click.echo(f"forecastle: {message}; see `{where} --help`", err=True)
+        then = " See" if message.endswith("?") else "; see"  # click asks what was meant
+        click.echo(f"forecastle: {message}{then} `{where} --help`", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt, EOFError):
         click.echo("forecastle: stopped; nothing half-made was left", err=True)

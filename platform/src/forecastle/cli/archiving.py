@@ -9,11 +9,12 @@ from forecastle_registry.versions import get_version
 
 from .installation import Installation, command_line
 from .moving import why
+from .output import Whole
 
 
-@click.command()
+@click.command(short_help="Keep a version of MODEL from ever going live again.")
 @click.argument("model")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=Whole(1))
 @click.option("--undo", is_flag=True, help="Let it go live again.")
 @why
 def archive(model: str, number: int, undo: bool, reason: str | None) -> None:
@@ -27,7 +28,7 @@ def archive(model: str, number: int, undo: bool, reason: str | None) -> None:
 
 @click.command()
 @click.argument("model")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=Whole(1))
 @why
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(model: str, number: int, reason: str | None, yes: bool) -> None:

@@ -36,10 +36,10 @@ class Duration(click.ParamType):
 
 @click.group()
 def artifacts() -> None:
-    """Look after the artifacts, which are the stored bytes of versions."""
+    """Look after the artifacts: the stored bytes of versions."""
 
 
-@artifacts.command()
+@artifacts.command(short_help="Copy every artifact to another store, and read each back.")
 @click.option("--to", "target", metavar="URL", required=True, help="database, file:///folder or s3://bucket/prefix.")
 @click.option("--from", "source", metavar="URL", help="Where the artifacts are; this installation's store unless given.")
 @as_json
@@ -84,7 +84,7 @@ def verify(context: click.Context, url: str | None, json_: bool) -> None:
     context.exit(_status(verified.findings))
 
 
-@artifacts.command()
+@artifacts.command(short_help="Remove the artifacts that no version names.")
 @click.option(
     "--older-than", type=Duration(), default="1h", show_default=True, help="Leave alone what was written or wanted since."
 )

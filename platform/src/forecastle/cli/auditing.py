@@ -21,7 +21,7 @@ from forecastle_registry.versions import get_model
 
 from ..describing import event_document, page
 from .installation import Installation
-from .output import as_json, print_json, print_table
+from .output import Whole, as_json, print_json, print_table
 from .times import Moment
 
 LIST = "list"
@@ -37,7 +37,11 @@ class ListedByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=ListedByDefault, subcommand_metavar="[list] [MODEL] [OPTIONS] | verify | head")
+@click.group(
+    short_help="Read the audit log, and verify that it is as it was written.",
+    cls=ListedByDefault,
+    subcommand_metavar="[list] [MODEL] [OPTIONS] | verify | head",
+)
 def events() -> None:
     """Read the audit log, newest first, and see whether it is still as it was written.
 
@@ -49,12 +53,12 @@ def events() -> None:
 @click.argument("model", required=False)
 @click.option("--what", type=click.Choice(WHAT), metavar="WHAT", help=f"What was done: {', '.join(WHAT)}.")
 @click.option("--who", help="The name of a key, or: command line, open, serving.")
-@click.option("--version", type=click.IntRange(1, MAX_NUMBER), help="Only what was done to this version.")
+@click.option("--version", type=Whole(1, MAX_NUMBER), help="Only what was done to this version.")
 @click.option("--alias", help="Only what was done to this alias.")
 @click.option("--since", type=Moment(), help="From this time on, as 2026-05-03T12:00:00Z; a date is its midnight in UTC.")
 @click.option("--until", type=Moment(), help="Before this time.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many lines.")
-@click.option("--after", type=click.IntRange(1, MAX_NUMBER), help="Go on behind this line, as the end of a listing tells.")
+@click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, help="How many lines.")
+@click.option("--after", type=Whole(1, MAX_NUMBER), help="Go on behind this line, as the end of a listing tells.")
 @as_json
 def listed(
     model: str | None,
@@ -80,7 +84,7 @@ def listed(
     print_json(page(found, event_document)) if json_ else _print(found)
 
 
-@events.command()
+@events.command(short_help="Find lines that were edited, dropped, moved or cut off.")
 @click.option(
     "--head",
     "files",
@@ -111,7 +115,7 @@ def verify(ctx: click.Context, files: tuple[Path, ...], allow_unsealed: bool, js
         ctx.exit(1)
 
 
-@events.command()
+@events.command(short_help="Print the log's head as one line of JSON, to be kept.")
 def head() -> None:
     """Print the log's head as one line of JSON, to be kept where whoever can write to the database cannot.
 

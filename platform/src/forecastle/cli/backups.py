@@ -14,11 +14,9 @@ from .database import explain_log
 from .installation import Installation, command_line
 from .output import as_json, print_json, progress_report
 
-a_file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
-
-@click.command()
-@a_file
+@click.command(short_help="Write everything into one file, while others serve and train.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @click.option("--without-key", is_flag=True, help="Leave the signing key out, which is a secret; keep it elsewhere then.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out artifacts that are missing or damaged, instead of stopping.")
@@ -52,8 +50,8 @@ def backup(file: Path, force: bool, without_key: bool, skip_damaged: bool, json_
     )
 
 
-@click.command()
-@a_file
+@click.command(short_help="Start an empty installation from a backup.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--without-key", is_flag=True, help="Restore a backup without its signing key, which is lost.")
 def restore(file: Path, without_key: bool) -> None:
     """Start this installation, which must be empty, from the backup in FILE.

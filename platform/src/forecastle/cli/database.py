@@ -29,10 +29,12 @@ def upgrade() -> None:
     if before == after:
         click.echo(f"The database is up to date (revision {after}).")
     else:
-        click.echo(f"The database went from revision {before or 'none'} to {after}.")
+        click.echo(
+            f"The database went from revision {before} to {after}." if before else f"The tables are made (revision {after})."
+        )
 
 
-@db.command()
+@db.command(short_help="Copy everything to another, empty database.")
 @click.option("--from", "source", metavar="URL", help="The database to copy; this installation's unless given.")
 @click.option("--to", "target", metavar="URL", required=True, help="An empty database; its tables are made.")
 def copy(source: str | None, target: str) -> None:

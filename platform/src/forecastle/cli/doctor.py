@@ -25,7 +25,7 @@ from ..plugins import discover
 from ..serving.checking import problems_of
 from ..serving.loading import Loader
 from ..settings import SETTINGS, Settings, settings_from, text_of, unknown_settings
-from .output import print_table
+from .output import NOTHING, print_table
 
 SECRETS = ("database_url", "rate_storage")  # they may hold a password
 SHOWN = 20  # of the versions that do not load
@@ -34,7 +34,7 @@ SHOWN = 20  # of the versions that do not load
 @click.command()
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Explain this installation: its settings, its database, its plugins, and what is wrong with them."""
+    """Explain this installation, and tell what is wrong with it."""
     click.echo(f"forecastle {__version__} on Python {machine.python_version()} ({machine.machine()})\n")
     chains: list[list[Callable[[], str]]] = [[_check_plugins], [_check_names]]  # each check of a chain needs the one before
     try:
@@ -79,8 +79,12 @@ def _run(check: Callable[[], str]) -> bool:
 
 
 def _shown(settings: Settings, field: str) -> str:
-    text = str(getattr(settings, field))
-    return _without_password(text) if field in SECRETS else text
+    value = getattr(settings, field)
+    if field in SECRETS:
+        return _without_password(str(value))
+    if isinstance(value, bool):
+        return str(value).lower()  # as it would be set
+    return f"{value:g}" if isinstance(value, float) else NOTHING if value is None else str(value)
 
 
 def _without_password(url: str) -> str:

@@ -17,7 +17,7 @@ from ..serving.rendering import all_notices, as_csv, as_document
 from ..serving.request import Ask, spread
 from .installation import Installation, command_line
 from .moving import live_words
-from .output import as_json, print_json, print_table
+from .output import Whole, as_json, print_json, print_table
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -38,10 +38,10 @@ def percentages(context: click.Context, parameter: click.Parameter, text: str | 
 
 @click.command()
 @click.argument("model")
-@click.option("--horizon", type=click.IntRange(1), help="Steps ahead; as many as --exog has rows unless given.")
+@click.option("--horizon", type=Whole(1), help="Steps ahead; as many as --exog has rows unless given.")
 @click.option("--exog", "exog_file", type=FILE, help="A CSV or Excel file with future values of the exogenous columns.")
 @click.option("--levels", callback=percentages, metavar="80,95", help="Prediction intervals in percent.  [default: 95]")
-@click.option("--version", type=click.IntRange(1), help="A version, live or not.")
+@click.option("--version", type=Whole(1), help="A version, live or not.")
 @click.option("--alias", help="Follow another alias than production.")
 @click.option(
     "--format", "form", type=click.Choice(("table", "json", "csv")), default="table", show_default=True, help="How to print it."
@@ -87,7 +87,7 @@ def _print_answer(found: Answer) -> None:
         click.echo(f"Notice ({notice['code']}): {notice['message']}")
 
 
-@click.command()
+@click.command(short_help="Let MODEL see new rows, without a refit.")
 @click.argument("model")
 @click.option(
     "--data", "file", type=FILE, required=True, help="A CSV or Excel file with the rows that follow the last known one."

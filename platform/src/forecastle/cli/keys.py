@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from forecastle_registry.keys import ROLES, get_key, has_admin, list_keys, revoke_key
+from forecastle_registry.keys import ADMIN, ROLES, get_key, has_admin, list_keys, revoke_key
 
 from ..issuing import LONGEST_DAYS, after_days, created_document, issue_key, key_document, state_of, warning_for
 from ..moments import moment_from
@@ -42,7 +42,7 @@ def keys() -> None:
     """Decide who may ask: make, list and revoke keys."""
 
 
-@keys.command()
+@keys.command(short_help="Make a key, and print it: this once.")
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), required=True, help="What it may do; each may do what those before it may.")
 @click.option("--models", metavar="PATTERN", help="For these models only: patterns separated by commas, as 'sales-*,stock'.")
@@ -62,7 +62,7 @@ def create(name: str, role: str, models: str | None, expires_at: datetime | None
         print_json(created_document(created))
         return
     click.echo(created.secret)
-    click.echo(f"This is the key {name!r}, a {role}'s. Keep it now: it cannot be shown again.", err=True)
+    click.echo(f"This is the key {name!r}, {_of_a(role)}. Keep it now: it cannot be shown again.", err=True)
     click.echo("Send it as the header `Authorization: Bearer KEY`; a browser asks for it as a password.", err=True)
 
 
@@ -86,7 +86,7 @@ def list_(json_: bool) -> None:
     print_table(header, rows)
 
 
-@keys.command()
+@keys.command(short_help="Revoke a key, at once in every process.")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask, also when it is the last admin's key.")
 def revoke(name: str, yes: bool) -> None:
@@ -99,6 +99,10 @@ def revoke(name: str, yes: bool) -> None:
     click.echo(f"The key {name!r} is revoked.")
     if not has_admin(engine):
         click.echo("Now there is no admin's key: `forecastle keys create NAME --role admin` makes one.", err=True)
+
+
+def _of_a(role: str) -> str:
+    return f"{'an' if role == ADMIN else 'a'} {role}'s"
 
 
 def _minute(moment: datetime | None) -> str | None:

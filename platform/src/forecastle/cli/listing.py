@@ -20,8 +20,9 @@ from ..describing import (
     version_document,
     version_then_document,
 )
+from .accuracy import print_accuracy
 from .installation import Installation
-from .output import as_json, print_json, print_table
+from .output import Whole, as_json, print_json, print_table
 from .times import Moment
 
 MANY = 500
@@ -57,9 +58,9 @@ def models(json_: bool) -> None:
     print_table(("model", "plugin", "live", "latest"), rows)
 
 
-@click.command()
+@click.command(short_help="List the versions of MODEL, or describe one.")
 @click.argument("model")
-@click.argument("number", type=click.IntRange(1), required=False)
+@click.argument("number", type=Whole(1), required=False)
 @click.option("--live-at", type=Moment(past=True), help="Only what was live at a time, as 2026-05-03T12:00:00Z.")
 @as_json
 def versions(model: str, number: int | None, live_at: datetime | None, json_: bool) -> None:
@@ -131,12 +132,14 @@ def _print_version(document: dict[str, Any]) -> None:
         click.echo()
         estimates = [(e["name"], e["value"], e["std_error"]) for e in document["estimates"]]
         print_table(("estimate", "value", "std. error"), estimates)
+    if document["accuracy"]:
+        print_accuracy(document["accuracy"])
     for notice in document["notices"]:
         click.echo(f"Notice ({notice['code']}): {notice['message']}")
-    click.echo("Everything else, accuracy and lineage among it: the same command with --json.")
+    click.echo("Everything else, lineage and signature among it: the same command with --json.")
 
 
-@click.command()
+@click.command(short_help="List the plugins, or describe one with its parameters.")
 @click.argument("name", required=False)
 @as_json
 def plugins(name: str | None, json_: bool) -> None:

@@ -13,7 +13,7 @@ from forecastle_registry.versions import Registered
 from .. import moves
 from ..describing import move_document, preview_document
 from .installation import Installation, command_line
-from .output import as_json, print_json
+from .output import Whole, as_json, print_json
 from .previewing import print_preview
 
 
@@ -29,9 +29,9 @@ why = click.option("--reason", callback=text, help="Why; it is kept in the log."
 dry = click.option("--dry-run", is_flag=True, help="Tell what would change, forecasts side by side, and move nothing.")
 
 
-@click.command()
+@click.command(short_help="Make a version of MODEL live.")
 @click.argument("model")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=Whole(1))
 @which_alias
 @why
 @dry
@@ -53,7 +53,7 @@ def promote(model: str, number: int, alias: str, reason: str | None, dry_run: bo
 @click.command()
 @click.argument("model")
 @which_alias
-@click.option("--to", type=click.IntRange(1), help="Go back to this version, not just one step.")
+@click.option("--to", type=Whole(1), help="Go back to this version, not just one step.")
 @why
 @dry
 @as_json

@@ -24,6 +24,13 @@ NUMERIC = re.compile(rf"{NOTHING}|-?\d+(\.\d+)?(e[+-]?\d+)?( %)?")
 GAP = "  "
 NARROW = 16  # a column of text is wrapped at no less
 
+
+class Whole(click.IntRange):
+    """A whole number within bounds; click calls it an integer range, which people do not."""
+
+    name = "number"
+
+
 as_json = click.option("--json", "json_", is_flag=True, help="Print one JSON document and nothing else.")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -16,9 +17,14 @@ from ..describing import alias_document, protection_document
 from .installation import Installation, command_line
 from .listing import MANY, every
 from .moving import why
-from .output import as_json, print_json, print_table
+from .output import Whole, as_json, print_json, print_table
 
-which_alias = click.option("--alias", default=PRODUCTION, show_default=True, help="The alias to protect.")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def which_alias(use: str) -> Callable[[Command], Command]:
+    """Return the option that names an alias, and what for."""
+    return click.option("--alias", default=PRODUCTION, show_default=True, help=f"The alias to {use}.")
 
 
 def finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
@@ -28,9 +34,9 @@ def finite(context: click.Context, parameter: click.Parameter, value: float | No
     return value
 
 
-@click.command()
+@click.command(short_help="Let only an admin move an alias, and only through a gate.")
 @click.argument("model")
-@which_alias
+@which_alias("protect")
 @click.option(
     "--min-skill",
     type=click.FloatRange(max=1),
@@ -39,7 +45,7 @@ def finite(context: click.Context, parameter: click.Parameter, value: float | No
     help="At least this skill in every column: 1 - RMSE / RMSE of a random walk with drift.",
 )
 @click.option(
-    "--max-age", type=click.IntRange(0, MAX_NUMBER), metavar="DAYS", help="At most so many days since the last row it has seen."
+    "--max-age", type=Whole(0, MAX_NUMBER), metavar="DAYS", help="At most so many days since the last row it has seen."
 )
 @click.option("--allow-unconverged", is_flag=True, help="Let versions through whose verdict is not `converged`.")
 @click.option("--approval", is_flag=True, help="A second admin's key must promote the same version.")
@@ -72,7 +78,7 @@ def protect(
 
 @click.command()
 @click.argument("model")
-@which_alias
+@which_alias("free")
 @why
 def unprotect(model: str, alias: str, reason: str | None) -> None:
     """Let an alias of MODEL be moved freely again."""
@@ -80,7 +86,7 @@ def unprotect(model: str, alias: str, reason: str | None) -> None:
     click.echo(f"{model}: {alias} is not protected any more.")
 
 
-@click.command()
+@click.command(short_help="List the aliases of MODEL: what is live, what protects it.")
 @click.argument("model")
 @as_json
 def aliases(model: str, json_: bool) -> None:
@@ -115,7 +121,11 @@ def _asked(protected: ProtectedAlias) -> str:
     words = [
         "converged" if asked.converged else None,
         None if asked.min_skill is None else f"skill {asked.min_skill:g} or more",
-        None if asked.max_age_days is None else f"rows of the last {asked.max_age_days} days",
+        None if asked.max_age_days is None else f"last row at most {_days(asked.max_age_days)} old",
         "a second key" if asked.approval else None,
     ]
     return ", ".join(word for word in words if word) or "any version"
+
+
+def _days(count: int) -> str:
+    return f"{count} day" if count == 1 else f"{count} days"

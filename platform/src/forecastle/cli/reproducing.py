@@ -11,12 +11,12 @@ from ..outcomes import Comparison
 from ..reproducing import Reproduction
 from ..reproducing import reproduce as run_reproduce
 from .installation import Installation
-from .output import as_json, print_json, print_table, progress_report
+from .output import Whole, as_json, print_json, print_table, progress_report
 
 
-@click.command()
+@click.command(short_help="Fit a version again from its lineage, and compare.")
 @click.argument("model")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=Whole(1))
 @click.option(
     "--data", metavar="FILE", help="Where the data is now; without it, where the version says: a sample, or a file here."
 )

@@ -17,16 +17,15 @@ from ..database import open_database
 from ..database import upgrade as upgrade_database
 from ..errors import PlatformError
 from ..settings import Settings, settings_from
+from .output import Whole
 
 SLACK = 1000**2  # what is a little too large is read to its end, so that clients that write before they read see the answer
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to bind to.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="The port; 0 takes a free one.")
-@click.option(
-    "--threads", default=4, show_default=True, type=click.IntRange(1, 64), help="How many requests are answered at once."
-)
+@click.option("--port", default=8000, show_default=True, type=Whole(0, 65535), help="The port; 0 takes a free one.")
+@click.option("--threads", default=4, show_default=True, type=Whole(1, 64), help="How many requests are answered at once.")
 @click.option("--no-worker", is_flag=True, help="Start no worker for jobs beside the server; in this release there is none.")
 def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
     """Serve every model over HTTP, until Ctrl-C. Nothing is trained here."""

@@ -14,6 +14,7 @@ from ..training.loading import load_data
 from ..training.samples import SAMPLES
 from ..training.service import Training
 from ..training.service import train as run_training
+from .accuracy import print_accuracy
 from .installation import Installation, command_line
 from .moving import live_words
 from .output import as_json, print_json, print_table, progress_report
@@ -120,7 +121,7 @@ def _print_summary(registered: Registered) -> None:
     click.echo(f"{verdict}Parameters: {', '.join(f'{name}={value}' for name, value in version.parameters.items())}.")
     _print_candidates(version.candidates)
     if version.accuracy:
-        _print_accuracy(version.accuracy)
+        print_accuracy(version.accuracy)
     for notice in version.notices:
         click.echo(f"Notice ({notice['code']}): {notice['message']}")
 
@@ -135,20 +136,3 @@ def _print_candidates(candidates: list[dict[str, Any]]) -> None:
     ]
     click.echo()
     print_table(("order", "verdict", "llf", *names, "seconds"), rows, title=f"What was tried (n {candidates[0]['nobs']})")
-
-
-def _print_accuracy(accuracy: dict[str, Any]) -> None:
-    rows = []
-    for forecasts in accuracy["forecasts"]:
-        for column, by_horizon in forecasts["columns"].items():
-            for row in (by_horizon[0], by_horizon[-1]) if len(by_horizon) > 1 else by_horizon:
-                covered = [
-                    None if row[f"coverage_{level}"] is None else f"{100 * row[f'coverage_{level}']:.0f} %"
-                    for level in (80, 95)
-                ]
-                rows.append((column, forecasts["label"], row["horizon"], row["rmse"], row["mae"], row["mase"], *covered))
-    rows.sort(key=lambda row: (row[0], row[2]))
-    title = f"Accuracy on {accuracy['test_rows']} rows from {accuracy['from']}, {accuracy['origins']} rolling origins"
-    click.echo()
-    print_table(("column", "forecast", "horizon", "RMSE", "MAE", "MASE", "in 80 %", "in 95 %"), rows, title=title)
-    click.echo()
