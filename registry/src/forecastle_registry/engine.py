@@ -22,6 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .errors import DatabaseBehind, DatabaseUnusable
+from .forks import survive_forks
 from .mounts import is_network, read_mounts, type_of_file_system
 from .postgres import BEGINNING, open_postgres
 
@@ -42,6 +43,7 @@ def open_engine(url: str, key: Callable[[], bytes] | None = None) -> sa.Engine:
         openers: dict[str, Callable[[sa.URL], sa.Engine]] = {"sqlite": _open_sqlite, "postgresql": open_postgres}
         engine = openers[parsed.get_backend_name()](parsed)
         engine.update_execution_options(**{SEALING_KEY: key})
+        survive_forks(engine)
         return engine
     except (sa.exc.ArgumentError, KeyError) as error:
         raise DatabaseUnusable(
