@@ -26,6 +26,7 @@ from forecastle.http import create_app
 from forecastle.http.services import EXTENSION
 from forecastle.plugins import Catalogue
 from forecastle.settings import Settings, settings_from
+from forecastle.unfinished import LOCK, PREFIX
 from forecastle_registry.actors import Actor
 from forecastle_registry.aliases import get_alias, promote_version, roll_back
 from forecastle_registry.copying import check_empty
@@ -312,10 +313,12 @@ def test_a_backup_of_the_release_before_is_brought_up_to_date(
 
 
 @pytest.fixture
-def litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let those who are killed leave what they have unpacked in the folder of this test."""
-    (tmp_path / "litter").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "litter"))
+def litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let those who are killed leave what they have unpacked in a folder of this test."""
+    folder = tmp_path / "litter"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
 
 
 def restore_there(home: str, file: str) -> None:
@@ -329,8 +332,9 @@ def back_up_there(home: str, file: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.usefixtures("litter")
-def test_a_restore_that_is_killed_leaves_nothing_or_all_and_can_be_run_again(backup: Path, elsewhere: Settings) -> None:
+def test_a_restore_that_is_killed_leaves_nothing_or_all_and_can_be_run_again(
+    backup: Path, elsewhere: Settings, litter: Path
+) -> None:
     deaths = 0
     with Mortals("tests.test_backups:restore_there", elsewhere.home) as mortals:
         for step in count(1, 3):
@@ -342,11 +346,19 @@ def test_a_restore_that_is_killed_leaves_nothing_or_all_and_can_be_run_again(bac
             if numbers:
                 break
             assert died
+            assert [(path / "signing.key").exists() for path in litter.iterdir()] == [True]  # of the last one only
             deaths += 1
+        assert not mortals.kill_at(10**9, home=str(elsewhere.home / "another"), file=str(backup))
     assert deaths > 8
+    assert not holding(litter)
     engine = open_database(elsewhere)
     assert not verify_events(engine, signing_key(elsewhere.signing_key_file)).findings
     engine.dispose()
+
+
+def holding(parent: Path) -> set[Path]:
+    """Return the folders that killed processes left and that hold something; a death on the way to the lock leaves none."""
+    return {path.parent for path in parent.glob(f"{PREFIX}*/*") if not path.name.startswith(LOCK)}
 
 
 def versions_in(engine: Engine) -> list[int]:
@@ -359,9 +371,8 @@ def versions_in(engine: Engine) -> list[int]:
         return []
 
 
-@pytest.mark.usefixtures("litter")
 def test_a_backup_that_is_killed_leaves_the_one_that_was_there_or_is_whole(
-    settings: Settings, backup: Path, elsewhere: Settings
+    settings: Settings, backup: Path, elsewhere: Settings, litter: Path
 ) -> None:
     before, deaths = backup.read_bytes(), 0
     with Mortals("tests.test_backups:back_up_there", backup.parent) as mortals:
@@ -371,9 +382,13 @@ def test_a_backup_that_is_killed_leaves_the_one_that_was_there_or_is_whole(
             deaths += 1
             with zipfile.ZipFile(backup) as archive:
                 assert archive.testzip() is None
+            assert len(holding(litter)) <= 1  # of the last one only
+            assert len(holding(backup.parent)) <= 1
             if backup.read_bytes() != before:
                 break
+        assert not mortals.kill_at(10**9, home=str(settings.home), file=str(backup))
     assert deaths > 20
+    assert not [*holding(litter), *holding(backup.parent)]
     assert not restored(elsewhere, backup).manifest.left_out
 
 

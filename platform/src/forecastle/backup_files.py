@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from typing import Any
 from forecastle_registry.heads import Head
 
 from .errors import BackupRefused
+from .unfinished import unfinished
 
 FORMAT = 1
 MANIFEST, REGISTRY, KEY = "manifest.json", "registry.db", "signing.key"
@@ -61,9 +61,9 @@ def member_of(path: Path) -> Member:
 
 def write_backup(path: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
     """Write the file aside, readable by its owner only, and give it its name when it is on the disk. Raises OSError."""
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it of mode 600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    with unfinished(path.parent) as folder:
+        aside = folder / path.name
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
                 archive.writestr(MANIFEST, json.dumps(asdict(manifest), indent=1))
                 for name, member in files.items():
@@ -71,14 +71,11 @@ def write_backup(path: Path, manifest: Manifest, files: Mapping[str, Path]) -> N
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    descriptor = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def unpack_backup(path: Path, folder: Path) -> Manifest:

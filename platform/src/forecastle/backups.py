@@ -35,6 +35,7 @@ from .copying import opened, require_empty
 from .database import expected_revision, open_artifacts, require_current, upgrade
 from .errors import BackupRefused, PlatformError
 from .settings import Settings
+from .unfinished import unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def back_up(
     if path.exists() and not force:
         raise BackupRefused(f"{path} is there already; name another file, or add --force to replace it")
     require_current(engine, exactly=True)
-    with _explained(f"the backup {path} cannot be written"), _folder() as folder:
+    with _explained(f"the backup {path} cannot be written"), unfinished(Path(tempfile.gettempdir())) as folder:
         content = _Whole(open_artifacts(settings, engine), skip_damaged)
         files = {REGISTRY: folder / REGISTRY}
         head, rows = _extract(settings, engine, files[REGISTRY], content, progress)
@@ -88,7 +89,7 @@ def restore_backup(settings: Settings, path: Path, *, actor: Actor, progress: Pr
     `without_key` allows that the key which sealed the log is lost. Raises `BackupRefused`, `DatabaseNotEmpty`,
     `DatabaseAhead`, `SigningKeyUnusable`, and what the database and the store raise.
     """
-    with _explained(f"the backup {path} cannot be restored"), _folder() as folder:
+    with _explained(f"the backup {path} cannot be restored"), unfinished(Path(tempfile.gettempdir())) as folder:
         manifest = unpack_backup(path, folder)
         with opened(settings, f"sqlite:///{folder / REGISTRY}") as extracted:
             _check_registry(path, folder / REGISTRY, extracted, manifest)
@@ -212,12 +213,6 @@ def _fill(
 
     with snapshot(extracted) as source:
         copy_registry(source, target, progress, content=content, finish=finish)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="forecastle-backup-") as folder:
-        yield Path(folder)
 
 
 @contextmanager
