@@ -354,6 +354,24 @@ def test_nobody_is_waited_for_who_is_refused_anyway(post_slowly: Post, engine: s
     problem_of(post_slowly(scoped, never), 403, "model-out-of-scope")
 
 
+def test_a_forecast_with_a_key_asks_the_database_once(
+    client: FlaskClient, app: flask.Flask, engine: sa.Engine, train: Train, reader: str
+) -> None:
+    train("sales", numbered_rows())
+    asked: list[object] = []
+
+    def forecast() -> list[TestResponse]:
+        headers = bearer(reader)
+        by_query = client.get("/models/sales/forecast?horizon=1", headers=headers)
+        return [client.post("/models/sales/forecast", json={"horizon": 1}, headers=headers), by_query]
+
+    forecast()  # loads the version
+    wait_for_use(engine, "ada")
+    sa.event.listen(app.extensions[EXTENSION].engine, "checkout", lambda *_: asked.append(1))
+    assert [answer.status_code for answer in forecast()] == [200, 200]
+    assert len(asked) == 2
+
+
 def test_a_change_that_is_refused_makes_nothing_forgotten(settings: Settings, serve: Serve, reader: str) -> None:
     """Whoever has no key could else empty the memory that answers while the database is unreachable."""
     app = serve(replace(settings, stale_for=60))

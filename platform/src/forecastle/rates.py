@@ -25,6 +25,8 @@ MEMORY = "memory://"
 SCHEMES = (MEMORY, "redis://", "rediss://", "redis+unix://")
 SECONDS = 1  # that a request waits for redis, at most
 PAUSE = 5.0  # seconds without counting after redis did not answer: a limit is no reason for an outage
+MOST = 10**12  # requests in a window, and how many seconds it may have: what redis can count
+LONGEST = 10 * 366 * 86400
 REMEDY = "give one as 100/minute, or several as 10/second; 10000/day"
 
 
@@ -91,4 +93,6 @@ def limits_from(text: str) -> tuple[RateLimitItem, ...]:
         raise ValueError(f"{text!r:.80} is no limit; {REMEDY}") from None
     if any(item.amount < 1 for item in found):
         raise ValueError(f"{text!r:.80} would let no request through; {REMEDY}")
+    if not all(item.amount <= MOST and 1 <= item.get_expiry() <= LONGEST for item in found):
+        raise ValueError(f"{text!r:.80} cannot be counted: at most {MOST} requests, in a second to ten years; {REMEDY}")
     return tuple(sorted(found, key=lambda item: item.get_expiry()))
