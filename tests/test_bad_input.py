@@ -456,3 +456,12 @@ def test_a_query_beside_a_file_is_refused_too(client: FlaskClient) -> None:
 def test_a_body_that_is_no_object_is_told_so(client: FlaskClient, body: Any) -> None:
     for address in (FORECAST, "/models/sales/observations", "/admin/models/sales/promote"):
         assert "expected a JSON object" in problem_of(client.post(address, json=body), 422, "request-invalid")["detail"]
+
+
+def test_an_address_or_a_method_that_there_is_not_is_told_with_what_there_is(client: FlaskClient) -> None:
+    assert "/apidocs" in problem_of(client.get("/model"), 404, "not-found")["detail"]
+    refused = client.put("/models/sales/forecast")
+    assert problem_of(refused, 405, "method-not-allowed")["detail"] == (
+        "PUT is not for this address; GET, HEAD, OPTIONS, POST are"
+    )
+    assert {name.strip() for name in refused.headers["Allow"].split(",")} == {"GET", "HEAD", "OPTIONS", "POST"}

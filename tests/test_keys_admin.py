@@ -5,7 +5,6 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import flask
 import pytest
@@ -59,7 +58,8 @@ def test_a_key_is_made_and_its_secret_answered_this_once(client: FlaskClient, ad
     shown = admin("GET", "/ada").get_json()
     assert shown == {name: value for name, value in document.items() if name != "key"}
     again = client.get(answer.headers["Location"], headers={"Authorization": f"Bearer {document['key']}"})
-    problem_of(again, 403, "role-too-small")
+    refused = problem_of(again, 403, "role-too-small")
+    assert refused["detail"] == "the key 'ada' is a reader's; this address needs an admin's"
     assert document["key"] not in admin("GET").text
 
 
@@ -138,13 +138,6 @@ def test_keys_are_listed_page_by_page(admin: Admin, engine: sa.Engine) -> None:
     assert [key["name"] for key in first["items"]] == ["ada", "boss"]
     rest = admin("GET", query_string={"limit": 2, "after": first["next"]}).get_json()
     assert ([key["name"] for key in rest["items"]], rest["next"]) == (["cy"], None)
-
-
-@pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    command = CommandLine(monkeypatch, capsys)
-    command.set("FORECASTLE_HOME", str(home))
-    return command
 
 
 def test_the_command_prints_the_key_alone_so_that_a_shell_can_keep_it(run: CommandLine, engine: sa.Engine) -> None:

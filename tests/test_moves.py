@@ -362,3 +362,14 @@ def test_a_gate_that_closes_while_a_version_is_proved_holds(client: FlaskClient,
     meanwhile.append(lambda: protect_alias(engine, "sales", "production", Protection(min_skill=0.5)))
     problem_of(promote(beside, 4), 409, "gate-closed")
     assert live(client) == 3
+
+
+def test_the_way_back_needs_no_body(client: FlaskClient) -> None:
+    promote(client, 1)
+    promote(client, 2)
+    answer = client.post(f"{ADMIN}/rollback")
+    assert (answer.status_code, answer.get_json()["version"]) == (200, 1)
+    problem_of(client.post(f"{ADMIN}/promote"), 415, "content-type-wrong")
+    problem_of(client.post(f"{ADMIN}/rollback", data="to=1"), 415, "content-type-wrong")
+    body = client.get("/openapi.json").get_json()["paths"]["/admin/models/{model}/rollback"]["post"]["requestBody"]
+    assert body["required"] is False

@@ -66,6 +66,11 @@ def created_document(created: CreatedKey) -> dict[str, Any]:
     return {**key_document(created.key), "key": created.secret}
 
 
+def of_a(role: str) -> str:
+    """Return whose a key of that role is: `a reader's`, `an admin's`."""
+    return f"{'an' if role == ADMIN else 'a'} {role}'s"
+
+
 def state_of(key: Key) -> str:
     """Return `valid`, `expired` or `revoked`."""
     if key.revoked_at is not None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from forecastle_registry.keys import ADMIN, ROLES, get_key, has_admin, list_keys, revoke_key
+from forecastle_registry.keys import ROLES, get_key, has_admin, list_keys, revoke_key
 
-from ..issuing import LONGEST_DAYS, after_days, created_document, issue_key, key_document, state_of, warning_for
+from ..issuing import LONGEST_DAYS, after_days, created_document, issue_key, key_document, of_a, state_of, warning_for
 from ..moments import moment_from
 from .installation import Installation, command_line
 from .listing import MANY, every
@@ -62,7 +62,7 @@ def create(name: str, role: str, models: str | None, expires_at: datetime | None
         print_json(created_document(created))
         return
     click.echo(created.secret)
-    click.echo(f"This is the key {name!r}, {_of_a(role)}. Keep it now: it cannot be shown again.", err=True)
+    click.echo(f"This is the key {name!r}, {of_a(role)}. Keep it now: it cannot be shown again.", err=True)
     click.echo("Send it as the header `Authorization: Bearer KEY`; a browser asks for it as a password.", err=True)
 
 
@@ -99,10 +99,6 @@ def revoke(name: str, yes: bool) -> None:
     click.echo(f"The key {name!r} is revoked.")
     if not has_admin(engine):
         click.echo("Now there is no admin's key: `forecastle keys create NAME --role admin` makes one.", err=True)
-
-
-def _of_a(role: str) -> str:
-    return f"{'an' if role == ADMIN else 'a'} {role}'s"
 
 
 def _minute(moment: datetime | None) -> str | None:

@@ -26,6 +26,7 @@ from forecastle_registry.aliases import Live
 from forecastle_registry.keys import ADMIN, ROLES, Admission, Key
 
 from ..errors import AccessRefused, KeyRefused
+from ..issuing import of_a
 from ..memory import Told
 from .credentials import is_ambient, presented
 from .security import documented
@@ -188,7 +189,7 @@ def _body_was_slow(request: flask.Request) -> bool:
 
 def _check_role(key: Key, role: Role) -> None:
     if RANK.get(key.role, -1) < RANK[role]:
-        raise AccessRefused(f"the key {key.name!r} is a {key.role}'s; this address needs {role}", code="role-too-small")
+        raise AccessRefused(f"the key {key.name!r} is {of_a(key.role)}; this address needs {of_a(role)}", code="role-too-small")
 
 
 def _check_scope(key: Key, role: Role, model: str | None) -> None:

@@ -91,7 +91,7 @@ def promote(body: dict[str, Any], model: str) -> Reply:
 
 
 @admin.route("/<string:model>/rollback", methods=["POST"])
-@admin.arguments(RollbackSchema)
+@admin.arguments(RollbackSchema, required=False)
 @admin.response(200, MovedSchema)
 @admin.doc(parameters=[DRY_RUN, IF_MATCH])
 @needs(Role.ADMIN)

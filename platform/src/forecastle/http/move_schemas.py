@@ -40,6 +40,8 @@ class PromoteSchema(StrictSchema):
 class RollbackSchema(StrictSchema):
     """Go back to what was live before."""
 
+    BODYLESS = True  # at night, `curl -X POST` must be enough
+
     alias = Name(load_default=PRODUCTION)
     to = Whole(1, load_default=None, allow_none=True, metadata={"description": "Go back to this version, not just one step"})
     reason = _reason()

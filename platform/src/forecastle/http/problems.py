@@ -11,7 +11,7 @@ import flask
 import marshmallow
 import orjson
 from marshmallow import fields
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from forecastle_registry import errors as registry
 from forecastle_sdk import errors as sdk
@@ -153,6 +153,10 @@ def _answer_http(error: HTTPException) -> flask.Response:
     if status == 500:
         log.error("request %s: %r", flask.g.get("request_id"), getattr(error, "original_exception", error))
         detail = "something is wrong in Forecastle itself; the log holds the reason under this request_id"
+    if status == 404:
+        detail = "there is nothing at this address; /apidocs shows what there is"
+    if isinstance(error, MethodNotAllowed):
+        detail = f"{flask.request.method:.20} is not for this address; {', '.join(sorted(error.valid_methods or ()))} are"
     if status == 413:
         limit = flask.current_app.config["MAX_CONTENT_LENGTH"]
         is_short = (flask.request.content_length or limit + 1) <= limit  # then werkzeug has its own limits for forms

@@ -30,8 +30,8 @@ class StrictParser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = {}  # noqa: RUF012  webargs declares it so; every schema decides, and ours raise
 
     def load_json(self, req: flask.Request, schema: marshmallow.Schema) -> Any:
-        """Return the body as JSON."""
-        return read_json(req)
+        """Return the body as JSON; without one, an empty object where the schema lets it be left out."""
+        return {} if getattr(schema, "BODYLESS", False) and not has_body(req) else read_json(req)
 
     def load_querystring(self, req: flask.Request, schema: marshmallow.Schema) -> dict[str, str]:
         """Return the query as a dict in which every name stands once."""
@@ -67,6 +67,11 @@ def read_json(req: flask.Request) -> Any:
     if body.count(b"[") + body.count(b"{") > DEEPEST and _is_too_deep(document):
         raise BadRequest(TOO_DEEP)
     return document
+
+
+def has_body(req: flask.Request) -> bool:
+    """Tell whether a request brings a body."""
+    return bool(req.content_length) or "Transfer-Encoding" in req.headers
 
 
 def read_query(req: flask.Request) -> dict[str, str]:

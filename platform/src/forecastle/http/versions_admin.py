@@ -18,7 +18,7 @@ from .access import Role, actor, needs
 from .blueprints import Blueprint
 from .catalogue import NUMBER
 from .move_schemas import AliasSchema, ProtectionSchema, ProtectSchema, ReasonSchema
-from .reading import StrictParser
+from .reading import StrictParser, has_body
 from .schemas import PageSchema, VersionSchema, page_of
 from .services import services
 
@@ -106,8 +106,7 @@ def _changed(change: Callable[..., bool], model: str, number: int) -> dict[str, 
 
 def _reason() -> str | None:
     """Return the reason that the body gives, None where there is no body."""
-    request = flask.request
-    if not request.content_length and "Transfer-Encoding" not in request.headers:
+    if not has_body(flask.request):
         return None
-    body: dict[str, str | None] = StrictParser().parse(ReasonSchema(), request, location="json")
+    body: dict[str, str | None] = StrictParser().parse(ReasonSchema(), flask.request, location="json")
     return body["reason"]
