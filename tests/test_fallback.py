@@ -31,7 +31,7 @@ from forecastle_sdk import Forecaster, State
 from forecastle_sdk.errors import StateError
 from forecastle_sdk.naive import NaivePlugin
 from tests.browser import chromium, open_page, serving
-from tests.command_line import CommandLine, install_naive, use_home
+from tests.command_line import CommandLine
 from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue
 from tests.problems import problem_of
 
@@ -111,7 +111,7 @@ def test_every_form_of_asking_falls_back(client: FlaskClient, engine: Engine) ->
     ]
     assert [answer.get_json()["model"]["version"] for answer in answers] == [2, 2, 2]
     table = client.post(ADDRESS, json=ASKED, headers={"Accept": "text/csv"})
-    assert table.status_code == 200
+    assert (table.headers["Forecast-Version"], table.headers["Forecast-Notices"]) == ("2", "golden-fallback")
 
 
 @pytest.mark.usefixtures("three")
@@ -355,13 +355,6 @@ def test_the_models_page_shows_it_to_a_person(engine: Engine, app: flask.Flask) 
         assert seen.complaints == []
 
 
-@pytest.fixture
-def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    use_home(monkeypatch, home)
-    monkeypatch.syspath_prepend(str(install_naive(tmp_path / "plugins")))
-    return CommandLine(monkeypatch, capsys)
-
-
 @pytest.mark.usefixtures("three")
 def test_the_command_line_says_so_too(engine: Engine, run: CommandLine, tmp_path: Path) -> None:
     future = tmp_path / "future.csv"
@@ -371,7 +364,10 @@ def test_the_command_line_says_so_too(engine: Engine, run: CommandLine, tmp_path
     said = run("forecast", "sales", "--exog", future)
     assert said.status == 0
     assert "sales version 2 (naive)" in said.out
-    assert "Notice (golden-fallback): version 3, live as 'production', is not served here" in said.out
+    told = "Notice (golden-fallback): version 3, live as 'production', is not served here"
+    assert told in said.out
+    said = run("forecast", "sales", "--exog", future, "--format", "csv")
+    assert (told in said.err, told in said.out) == (True, False)
     said = run("doctor")
     assert said.status == 1
     (line,) = [line for line in said.out.splitlines() if line.startswith("problem")]

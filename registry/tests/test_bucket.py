@@ -221,9 +221,10 @@ FORK = """
 import os, signal, sys
 from forecastle_registry.errors import RegistryError
 from forecastle_registry.stores import BucketStore
+store = BucketStore(sys.argv[1], "fork")  # as a server has that loads its application before it forks
 def ask():
     try:
-        BucketStore(sys.argv[1], "fork").get("f" * 64)
+        store.get("f" * 64)
     except RegistryError as error:
         print(error.code, error.message, flush=True)
 if sys.argv[2] == "used":

@@ -65,6 +65,7 @@ def forecast(
         print_json(as_document(found))
     elif form == "csv":
         click.echo(as_csv(found), nl=False)
+        _tell_notices(found, err=True)  # a table has no place for them
     else:
         _print_answer(found)
 
@@ -83,8 +84,12 @@ def _print_answer(found: Answer) -> None:
     print_table(header, zip(found.timestamps, *columns, strict=True), title=title)
     if signature.exog:
         click.echo(f"Conditional on {', '.join(signature.exog_names)}.")
+    _tell_notices(found)
+
+
+def _tell_notices(found: Answer, *, err: bool = False) -> None:
     for notice in all_notices(found):
-        click.echo(f"Notice ({notice['code']}): {notice['message']}")
+        click.echo(f"Notice ({notice['code']}): {notice['message']}", err=err)
 
 
 @click.command(short_help="Let MODEL see new rows, without a refit.")
