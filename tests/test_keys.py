@@ -21,12 +21,14 @@ from werkzeug.test import TestResponse
 from forecastle.errors import AccessRefused
 from forecastle.http.access import AT_ONCE, Role, needs
 from forecastle.http.services import EXTENSION
+from forecastle.keyring import Keyring
+from forecastle.memory import Memory
 from forecastle.settings import Settings
 from forecastle_registry.aliases import promote_version
 from forecastle_registry.engine import writing
 from forecastle_registry.errors import DatabaseUnusable
 from forecastle_registry.events import list_events
-from forecastle_registry.keys import create_key, get_key, revoke_key
+from forecastle_registry.keys import Admission, create_key, get_key, prefix_of, revoke_key
 from forecastle_registry.tables import keys, versions
 from forecastle_registry.versions import Registered
 from tests.naive import numbered_rows
@@ -370,6 +372,21 @@ def test_a_forecast_with_a_key_asks_the_database_once(
     sa.event.listen(app.extensions[EXTENSION].engine, "checkout", lambda *_: asked.append(1))
     assert [answer.status_code for answer in forecast()] == [200, 200]
     assert len(asked) == 2
+
+
+def test_who_has_no_key_crowds_nothing_out_of_the_memory(settings: Settings, engine: sa.Engine, reader: str) -> None:
+    memory = Memory(60, size=5)
+    keyring = Keyring(engine, settings, memory, loopback=True)
+    keyring.recall(reader, "sales")
+    for number in range(20):
+        keyring.recall(f"fcst_{number:08x}_{'x' * 43}", f"made-up-{number}")
+        keyring.recall(None, f"made-up-{number}")
+
+    def gone() -> Admission:
+        raise DatabaseUnusable("gone")
+
+    told = memory.read(("admission", prefix_of(reader), "sales"), gone)
+    assert told.value.key == get_key(engine, "ada")
 
 
 def test_a_change_that_is_refused_makes_nothing_forgotten(settings: Settings, serve: Serve, reader: str) -> None:

@@ -143,3 +143,14 @@ def test_no_more_is_remembered_than_there_is_room_for() -> None:
     assert all(tell() for tell in told)
     with pytest.raises(DatabaseUnusable):
         memory.read("a", gone)
+
+
+def test_what_does_not_matter_makes_nothing_forgotten_that_does() -> None:
+    memory = Memory(60, size=3)
+    for key in ("a", "b"):
+        memory.read(key, lambda: 1)
+    for number in range(10):
+        memory.read(number, lambda: 2, matters=lambda told: told == 1)
+    for key in ("c", "d"):
+        memory.read(key, lambda: 1)
+    assert [memory.read(key, gone).value for key in ("b", "c", "d")] == [1, 1, 1]

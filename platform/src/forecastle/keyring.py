@@ -56,7 +56,7 @@ class Keyring:
         Raises `DatabaseUnusable`.
         """
         key = "admission", None if secret is None else prefix_of(secret), model
-        return self._memory.read(key, lambda: self.admit(secret, model))
+        return self._memory.read(key, lambda: self.admit(secret, model), matters=self._lets_somebody_in)
 
     def authenticate(self, secret: str | None, admission: Admission) -> Key | None:
         """Return the key that was presented, None for somebody without one where the server is open.
@@ -89,6 +89,10 @@ class Keyring:
     def seemed_open(self) -> bool:
         """Tell what the last read told, without reading: enough to say that a server is closed."""
         return self._is_open(self._any_key)
+
+    def _lets_somebody_in(self, admission: Admission) -> bool:
+        """Tell whether an admission matters later: who has no key can ask under any number of prefixes and models."""
+        return admission.key is not None or self._is_open(admission.any_key)
 
     def _is_open(self, any_key: bool) -> bool:
         return self._always_open or (self._loopback and not any_key)

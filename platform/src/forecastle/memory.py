@@ -59,9 +59,10 @@ class Memory:
         self._look_again = 0.0
         self._forgotten = 0.0
 
-    def read(self, key: Hashable, read: Callable[[], T]) -> Told[T]:
+    def read(self, key: Hashable, read: Callable[[], T], *, matters: Callable[[T], bool] = lambda _: True) -> Told[T]:
         """Return what `read` tells; while the database is unreachable, what it told under this key at most `seconds` ago.
 
+        What does not matter is the first to be forgotten where too much was read, and makes nothing forgotten that does.
         Raises what `read` raises, and `DatabaseUnusable` where nothing is remembered.
         """
         if not self._seconds:
@@ -78,7 +79,7 @@ class Memory:
             self._note_outage(error)
             return self._recall(key, error)
         self._note_answer()
-        self._remember(key, _Read(value, began, time.monotonic()))
+        self._remember(key, _Read(value, began, time.monotonic()), matters(value))
         return Told(value)
 
     def forget(self) -> None:
@@ -104,7 +105,7 @@ class Memory:
         with self._lock:
             self._outage = None
 
-    def _remember(self, key: Hashable, new: _Read) -> None:
+    def _remember(self, key: Hashable, new: _Read, matters: bool) -> None:
         with self._lock:
             old = self._reads.get(key)
             if old is None or new.began >= old.ended:
@@ -113,7 +114,7 @@ class Memory:
                 old.began, old.ended = max(old.began, new.began), max(old.ended, new.ended)
             elif not old.disputed:
                 self._reads[key] = _Read(None, new.began, max(old.ended, new.ended), disputed=True)
-            self._reads.move_to_end(key)
+            self._reads.move_to_end(key, last=matters)
             while len(self._reads) > self._size:
                 self._reads.popitem(last=False)
 
