@@ -1,6 +1,7 @@
 """The database is opened safely, read without waiting, and written one after the other."""
 
 import sqlite3
+import sys
 import threading
 import time
 
@@ -27,7 +28,20 @@ def test_sqlite_is_set_for_many_processes_and_for_power_cuts(engine, name, value
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "mysql://h/d", "nonsense"]
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file:x?mode=memory&uri=true",
+        "sqlite:///file:x",
+        "sqlite:///relative.db",
+        "sqlite:///~/home.db",
+        "sqlite:////tmp/x.db?timeout=abc",
+        "sqlite+aiosqlite:////tmp/x.db",
+        "postgresql+psycopg://me@host:port/x",
+        "mysql://h/d",
+        "nonsense",
+    ],
 )
 def test_what_other_processes_could_not_open_is_refused(url):
     with pytest.raises(DatabaseUnusable, match="sqlite:////absolute"):
@@ -124,11 +138,24 @@ def test_a_file_that_is_no_database_is_unusable(tmp_path, url):
 
 def test_a_directory_that_is_not_there_is_unusable(tmp_path):
     engine = open_engine(f"sqlite:///{tmp_path}/nowhere/registry.db")
-    with pytest.raises(DatabaseUnusable, match="unable to open"):
+    with pytest.raises(DatabaseUnusable, match=r"unable to open.*must write in its folder"):
         version_count(engine)
+
+
+def test_a_driver_that_does_not_load_is_named_with_what_to_install(monkeypatch, tmp_path):
+    """As psycopg says where there is no libpq."""
+    (tmp_path / "psycopg.py").write_text("raise ImportError('no pq wrapper available.\\nAttempts made: many')")
+    loaded = [name for name in sys.modules if name.split(".")[0] == "psycopg"]
+    for name in loaded:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(DatabaseUnusable, match=r"no database driver \(no pq wrapper available\.\): pip install"):
+        open_engine("postgresql+psycopg://me@127.0.0.1/x")
 
 
 def test_a_postgres_that_is_gone_is_unusable():
-    engine = open_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
-    with pytest.raises(DatabaseUnusable):
+    engine = open_engine("postgresql+psycopg://nobody:secret@127.0.0.1:1/nothing")
+    with pytest.raises(DatabaseUnusable) as caught:
         version_count(engine)
+    assert "\n" not in caught.value.message  # which libpq's own words have
+    assert "secret" not in caught.value.message

@@ -28,6 +28,13 @@ from .postgres import BEGINNING, open_postgres
 
 BUSY_SECONDS = 10.0  # how long a writer waits for another one; a registration holds the lock for milliseconds
 SEALING_KEY = "forecastle_sealing_key"  # the execution option that carries it to where events are written
+_FOLDER = "SQLite must write in its folder, also to read: look at its owner, at its mount, and for room on the disk"
+_NOT_WRITABLE = (
+    "unable to open database file",
+    "attempt to write a readonly database",
+    "database or disk is full",
+    "disk I/O error",
+)
 _UNDEFINED = ("UndefinedTable", "UndefinedColumn")  # as psycopg calls them
 
 
@@ -35,8 +42,8 @@ def open_engine(url: str, key: Callable[[], bytes] | None = None) -> sa.Engine:
     """Open the database at an SQLAlchemy URL: `sqlite:////absolute/file.db` or `postgresql+psycopg://…`.
 
     `key` gives the installation's key, with which events are sealed; it is asked for when one is written. Nothing is
-    connected yet. Raises `DatabaseUnusable` for another kind of database, for SQLite in memory (no second process would
-    see it) and for SQLite on a network file system.
+    connected yet. Raises `DatabaseUnusable` for another kind of database, for SQLite in memory or at a relative path (no
+    second process would see it) and for SQLite on a network file system.
     """
     try:
         parsed = sa.make_url(url)
@@ -45,13 +52,13 @@ def open_engine(url: str, key: Callable[[], bytes] | None = None) -> sa.Engine:
         engine.update_execution_options(**{SEALING_KEY: key})
         survive_forks(engine)
         return engine
-    except (sa.exc.ArgumentError, KeyError) as error:
+    except (sa.exc.ArgumentError, KeyError, ValueError) as error:  # ValueError: of a port that is no number
         raise DatabaseUnusable(
             "this database URL is not understood; give sqlite:////absolute/file.db or postgresql+psycopg://user@host/name"
         ) from error
-    except ModuleNotFoundError as error:
-        remedy = "pip install 'forecastle-registry[postgres]'"
-        raise DatabaseUnusable(f"the database driver {error.name} is missing: {remedy}") from error
+    except ImportError as error:  # psycopg says this, too, of a libpq that is not there
+        why = f"{error.name} is missing" if error.name else str(error).partition("\n")[0]
+        raise DatabaseUnusable(f"no database driver ({why}): pip install 'forecastle-registry[postgres]'") from error
 
 
 @contextmanager
@@ -140,8 +147,10 @@ def _compiled(statement: sa.Select[Any], dialect: sa.Dialect) -> tuple[str, dict
 
 
 def _open_sqlite(url: sa.URL) -> sa.Engine:
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise DatabaseUnusable("SQLite needs a file that every process can open: sqlite:////absolute/file.db")
+    if url.drivername not in ("sqlite", "sqlite+pysqlite") or url.query:
+        raise sa.exc.ArgumentError("SQLite is opened by Python's own driver, and takes no options")
+    if not Path(url.database or "").is_absolute():  # `:memory:` and `file:…` are not either
+        raise DatabaseUnusable("SQLite needs a file that every process finds, wherever it starts: sqlite:////absolute/file.db")
     _refuse_network_file_system(Path(url.database))
     # The most recently used connection is the one whose pages are in the processor's cache.
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=16, max_overflow=16, pool_use_lifo=True)
@@ -190,6 +199,8 @@ def _translated(engine: sa.Engine) -> Iterator[None]:
         cause = getattr(error, "orig", error)
         if str(cause).startswith(("no such table", "no such column")) or type(cause).__name__ in _UNDEFINED:
             raise DatabaseBehind() from error
-        raise DatabaseUnusable(f"the database does not answer as it should ({cause}); see `forecastle doctor`") from error
+        said = " ".join(str(cause).split())
+        remedy = _FOLDER if said in _NOT_WRITABLE else "see `forecastle doctor`"
+        raise DatabaseUnusable(f"the database does not answer as it should ({said}); {remedy}") from error
     except sa.exc.TimeoutError as error:
         raise DatabaseUnusable("every connection to the database is in use; see `forecastle doctor`") from error
