@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from sqlalchemy import Engine
 
 from forecastle.database import open_database
 from forecastle.http import create_app
@@ -26,6 +27,7 @@ from forecastle.plugins import discover
 from forecastle.settings import settings_from
 from forecastle.training.loading import load_data
 from forecastle.training.service import Training, train
+from forecastle_registry.keys import ROLES, create_key
 from forecastle_registry.versions import Registered
 from tests.problems import problem_of
 from tests.requirements import require
@@ -70,7 +72,14 @@ def us_macro_app(tmp_path_factory: pytest.TempPathFactory, database_template: Pa
     app.extensions[EXTENSION].engine.dispose()
 
 
-def hold(schema: Any, mode: GenerationMode, fixed: dict[str, object] | None = None) -> int:
+def hold(
+    schema: Any,
+    mode: GenerationMode,
+    fixed: dict[str, object] | None = None,
+    *,
+    headers: dict[str, str] | None = None,
+    bounds: hypothesis.settings = BOUNDED,
+) -> int:
     """Ask every operation of a document for data of this mode, check each answer, and return how many there were."""
     asked = 0
     for found in schema.get_all_operations():
@@ -78,12 +87,12 @@ def hold(schema: Any, mode: GenerationMode, fixed: dict[str, object] | None = No
         names = {parameter.name for parameter in operation.path_parameters}
         parameters = None if fixed is None else {name: value for name, value in fixed.items() if name in names}
 
-        @BOUNDED
+        @bounds
         @hypothesis.given(case=operation.as_strategy(mode, path_parameters=parameters))
         def check(case: schemathesis.Case) -> None:
             nonlocal asked
             asked += 1
-            case.call_and_validate(checks=CHECKS)
+            case.call_and_validate(checks=CHECKS, headers=headers)
 
         with contextlib.suppress(hypothesis.errors.Unsatisfiable):  # an operation that takes nothing cannot be asked wrongly
             check()
@@ -94,6 +103,14 @@ def hold(schema: Any, mode: GenerationMode, fixed: dict[str, object] | None = No
 def test_the_platforms_document_holds(fuzzed_app: flask.Flask, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", fuzzed_app)
     assert hold(schema, mode, OF_THE_MODEL) > 100
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_platforms_document_holds_for_every_role(fuzzed_app: flask.Flask, engine: Engine, role: str) -> None:
+    headers = {"Authorization": f"Bearer {create_key(engine, role, role).secret}"}
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", fuzzed_app)
+    bounds = hypothesis.settings(BOUNDED, max_examples=5)
+    assert hold(schema, GenerationMode.POSITIVE, OF_THE_MODEL, headers=headers, bounds=bounds) > 50
 
 
 def test_the_platforms_document_holds_for_models_that_are_made_up(fuzzed_app: flask.Flask) -> None:
