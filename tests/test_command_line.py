@@ -382,6 +382,23 @@ def test_doctor_shows_no_password(run: CommandLine) -> None:
         assert said.status == 1
         assert "secret" not in said.out + said.err
         assert "me:***@localhost" in said.out
+        run.set(
+            "FORECASTLE_DATABASE_URL",
+            "postgresql+psycopg://me@localhost:1/db?password=secret&sslpassword=secret&sslmode=prefer",
+        )
+        said = run("doctor")
+        assert "secret" not in said.out + said.err
+        assert "sslmode=prefer" in said.out
+
+
+def test_a_port_that_is_no_number_is_no_bug(run: CommandLine, tmp_path: Path) -> None:
+    url = "postgresql+psycopg://me:secret@localhost:port/db"
+    for command in (("db", "copy", "--from", url, "--to", f"sqlite:///{tmp_path}/x.db"), ("db", "copy", "--to", url)):
+        assert "this database URL is not understood" in run(*command).error
+    run.set("FORECASTLE_DATABASE_URL", url)
+    said = run("doctor")
+    assert "problem  this database URL is not understood" in said.out
+    assert "secret" not in said.out + said.err
 
 
 def test_other_commands_refuse_a_wrong_setting(run: CommandLine) -> None:

@@ -84,6 +84,6 @@ def shown_url(url: str) -> str:
 def _sqlite_file(url: str) -> Path | None:
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         return None  # opening it says what is wrong
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None

@@ -10,9 +10,14 @@ from functools import partial
 import click
 from sqlalchemy import Engine
 
+from forecastle_registry.engine import reading
 from forecastle_registry.errors import RegistryError
+from forecastle_registry.events import ANOTHERS
+from forecastle_registry.heads import read_head
 from forecastle_registry.keeping import try_store
 from forecastle_registry.keys import admit, has_admin
+from forecastle_registry.seals import is_sealed_with
+from forecastle_registry.signing import signing_key
 from forecastle_registry.stores import DatabaseStore
 from forecastle_registry.versions import Model, list_models
 
@@ -47,7 +52,10 @@ def doctor(context: click.Context) -> None:
         print_table(("setting", "value", "from"), rows)
         chains[:0] = [
             [partial(_check_home, settings)],
-            [partial(check, settings) for check in (_check_database, _check_artifacts, _check_versions, _check_access)],
+            [
+                partial(check, settings)
+                for check in (_check_database, _check_log, _check_artifacts, _check_versions, _check_access)
+            ],
         ]
         wrong = []
     click.echo()
@@ -92,9 +100,12 @@ def _without_password(url: str) -> str:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(url).render_as_string(hide_password=True) if url else ""
-    except ArgumentError:
+        parsed = make_url(url) if url else None
+    except (ArgumentError, ValueError):  # ValueError: of a port that is no number
         return "?"
+    if parsed is None:
+        return ""
+    return parsed.difference_update_query([n for n in parsed.query if "password" in n]).render_as_string(hide_password=True)
 
 
 def _check_home(settings: Settings) -> str:
@@ -111,6 +122,18 @@ def _check_database(settings: Settings) -> str:
     require_current(engine)
     count = len(list_models(engine, limit=500).items)
     return f"the database is at revision {expected_revision()}, with {count} model{'s' if count != 1 else ''}"
+
+
+def _check_log(settings: Settings) -> str:
+    engine, path = open_database(settings), settings.signing_key_file
+    with reading(engine) as connection:
+        if path.exists() and is_sealed_with(connection, signing_key(path)):
+            return f"the audit log is sealed with the key in {path}"
+        if read_head(connection) is not None:
+            raise PlatformError(
+                ANOTHERS if path.exists() else f"the signing key {path} is not there: bring it from where the log was written"
+            )
+    return f"the signing key {path} will be made at first use"
 
 
 def _check_access(settings: Settings) -> str:
