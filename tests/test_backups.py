@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
 from forecastle.backups import Restored, back_up, restore_backup
+from forecastle.copying import opened
 from forecastle.database import expected_revision, open_database
 from forecastle.errors import BackupRefused, PlatformError
 from forecastle.http import create_app
@@ -271,6 +272,8 @@ def test_without_its_key_a_backup_is_restored_only_where_the_key_is_or_is_lost(
         restored(elsewhere, file)
     assert not elsewhere.signing_key_file.exists()
     assert restored(elsewhere, file, without_key=True).log is None
+    with opened(elsewhere) as engine:
+        assert [event.what for event in list_events(engine, limit=2).items] == ["restore-backup", "seal"]
     third = settings_from({"FORECASTLE_HOME": str(elsewhere.home.with_name("third"))})
     third.home.mkdir()
     third.signing_key_file.write_bytes(settings.signing_key_file.read_bytes())

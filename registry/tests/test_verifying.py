@@ -215,6 +215,7 @@ def test_another_key_is_one_finding(log):
 
 def test_a_key_that_changed_is_one_finding(engine, url):
     write(engine, 20)
+    tamper(engine, "DELETE FROM event_head")
     other = open_engine(url, key=lambda: b"another" * 8)
     write(other, 20)
     other.dispose()
@@ -222,6 +223,21 @@ def test_a_key_that_changed_is_one_finding(engine, url):
     (finding,) = verify_events(engine, b"another" * 8).findings
     assert (finding.kind, finding.id) == ("key", 1)
     assert "lines 1 to 20 " in finding.message
+
+
+def test_nothing_is_written_with_another_key_than_the_log_s(log, url):
+    other = open_engine(url, key=lambda: b"another" * 8)
+    with pytest.raises(SigningKeyUnusable, match="sealed with another key"):
+        write(other, 1)
+    other.dispose()
+    assert (found(log), list_events(log).items[0].id) == ([], 8)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_lines_that_were_edited_do_not_stop_the_next_one(log, count):
+    tamper(log, "UPDATE events SET who = 'eve' WHERE id BETWEEN :first AND 8", first=9 - count)
+    write(log, 1)
+    assert list_events(log).items[0].id == 9
 
 
 def test_seals_that_were_taken_away_from_lines_in_a_row_are_found(log):

@@ -26,7 +26,7 @@ from forecastle_registry.heads import EMPTY, HEADS_FILE, Head, append_head, read
 from forecastle_registry.progress import Progress
 from forecastle_registry.signing import place_key, signing_key
 from forecastle_registry.stores import ArtifactStore, DatabaseStore
-from forecastle_registry.tables import artifacts, time_text, versions
+from forecastle_registry.tables import artifacts, event_head, time_text, versions
 from forecastle_registry.verifying import Verification, verify_events
 
 from . import __version__
@@ -96,7 +96,7 @@ def restore_backup(settings: Settings, path: Path, *, actor: Actor, progress: Pr
             with opened(settings) as target:
                 require_empty(settings.database_url, target)
                 has_key = _place_key(settings, folder / KEY, without_key)
-                _fill(settings, extracted, target, manifest, actor, progress)
+                _fill(settings, extracted, target, manifest, actor, progress, begins_anew=not has_key)
                 append_head(settings.home / HEADS_FILE, manifest.head)
                 key = signing_key(settings.signing_key_file)
                 log = verify_events(target, key, [manifest.head], allow_unsealed=True) if has_key else None
@@ -195,9 +195,16 @@ def _place_key(settings: Settings, key: Path, without_key: bool) -> bool:
 
 
 def _fill(
-    settings: Settings, extracted: sa.Engine, target: sa.Engine, manifest: Manifest, actor: Actor, progress: Progress
+    settings: Settings,
+    extracted: sa.Engine,
+    target: sa.Engine,
+    manifest: Manifest,
+    actor: Actor,
+    progress: Progress,
+    *,
+    begins_anew: bool,
 ) -> None:
-    """Copy everything into the installation, artifacts to its store."""
+    """Copy everything into the installation, artifacts to its store; a log whose key is lost begins anew with another."""
     upgrade(target)
     store = open_artifacts(settings, target)
 
@@ -208,6 +215,8 @@ def _fill(
         return None
 
     def finish(connection: sa.Connection) -> None:
+        if begins_anew:
+            connection.execute(event_head.delete())
         details = {"backup_of": manifest.created_at, "release": manifest.release, "head": asdict(manifest.head)}
         log_event(connection, actor, "restore-backup", details=details)
 

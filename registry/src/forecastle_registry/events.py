@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from .actors import Actor
 from .engine import reading
+from .errors import SigningKeyUnusable
 from .heads import EMPTY, Head, lock_head, move_head
 from .pages import Page, page_of
 from .plain import plain
-from .seals import read_lines, seal, sealing_key
+from .seals import is_sealed_with, read_lines, seal, sealing_key
 from .tables import events, time_text
 
 WHAT = (
@@ -37,6 +38,11 @@ WHAT = (
     "restore-backup",
     "seal",
 )  # whatever is done; `seal` says that the log had no head, and began one
+
+ANOTHERS = (
+    "the audit log is sealed with another key than this one, so nothing is done that it could not tell of: bring the signing "
+    "key of where the log was written to FORECASTLE_SIGNING_KEY_FILE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ def log_event(
     """Write a line of the log, sealed, within the transaction of what it tells.
 
     Its time is never before that of the line above it. Raises `NotPlainData`, or `SigningKeyUnusable` where the engine was
-    opened without the installation's key.
+    opened without the installation's key, or with another one than the log is sealed with.
     """
     key = sealing_key(connection)
     row = {
@@ -107,6 +113,8 @@ def log_event(
     head = lock_head(connection)
     if head == EMPTY:
         head = _begin(connection, key, actor)
+    elif not is_sealed_with(connection, key):
+        raise SigningKeyUnusable(ANOTHERS)
     move_head(connection, _append(connection, key, head, row))
 
 

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from .canonical import canonical_bytes
 from .engine import SEALING_KEY
-from .errors import SigningKeyUnusable
+from .errors import NotPlainData, SigningKeyUnusable
 from .tables import events
 
 SEALED = ("id", "at", "who", "origin", "what", "model", "version", "alias", "reason", "details")
 BATCH = 1000
+LOOKED_AT = 12  # lines, of which none fits a key that is another one
 _MAGIC = b"forecastle event 1\n"  # no other use of the key begins so
 
 
@@ -51,17 +52,36 @@ def read_lines(connection: sa.Connection) -> Iterator[dict[str, Any]]:
         last = lines[-1]["id"]
 
 
+def is_sealed_with(connection: sa.Connection, key: bytes) -> bool:
+    """Tell whether the newest lines are sealed with a key: at least one of them, because any may have been edited.
+
+    True where no line has a seal.
+    """
+    lines: list[dict[str, Any]] = []
+    for limit in (2, LOOKED_AT):  # two are enough where nobody has touched the log
+        lines = [_parsed(row) for row in connection.execute(_NEWEST.limit(limit)).mappings()]
+        before = [*(line["mac"] for line in lines[1:]), *([None] if len(lines) < limit else [])]
+        if any(_fits(key, previous, line) for previous, line in zip(before, lines, strict=False)):
+            return True
+    return not lines
+
+
+def _fits(key: bytes, previous: str | None, line: Mapping[str, Any]) -> bool:
+    try:
+        return hmac.compare_digest(seal(key, previous, line), line["mac"])
+    except (NotPlainData, TypeError):  # no line of ours: a hand has written bytes there
+        return False
+
+
 # Columns are read as text where a type of ours would hide how a time is written, or fail on what a hand has left there.
-_LINES = (
-    sa.select(
-        *(events.c[name] for name in SEALED if name not in ("at", "details")),
-        sa.type_coerce(events.c.at, sa.String).label("at"),
-        sa.cast(events.c.details, sa.Text).label("details"),
-        events.c.mac,
-    )
-    .order_by(events.c.id)
-    .limit(BATCH)
+_AS_STORED = sa.select(
+    *(events.c[name] for name in SEALED if name not in ("at", "details")),
+    sa.type_coerce(events.c.at, sa.String).label("at"),
+    sa.cast(events.c.details, sa.Text).label("details"),
+    events.c.mac,
 )
+_LINES = _AS_STORED.order_by(events.c.id).limit(BATCH)
+_NEWEST = _AS_STORED.where(events.c.mac.is_not(None)).order_by(events.c.id.desc())
 
 
 def _parsed(row: sa.RowMapping) -> dict[str, Any]:
