@@ -149,9 +149,10 @@ def _compiled(statement: sa.Select[Any], dialect: sa.Dialect) -> tuple[str, dict
 def _open_sqlite(url: sa.URL) -> sa.Engine:
     if url.drivername not in ("sqlite", "sqlite+pysqlite") or url.query:
         raise sa.exc.ArgumentError("SQLite is opened by Python's own driver, and takes no options")
-    if not Path(url.database or "").is_absolute():  # `:memory:` and `file:…` are not either
+    path = Path(url.database or "")
+    if not path.is_absolute():  # `:memory:` and `file:…` are not either
         raise DatabaseUnusable("SQLite needs a file that every process finds, wherever it starts: sqlite:////absolute/file.db")
-    _refuse_network_file_system(Path(url.database))
+    _refuse_network_file_system(path)
     # The most recently used connection is the one whose pages are in the processor's cache.
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=16, max_overflow=16, pool_use_lifo=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
