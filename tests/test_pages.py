@@ -18,6 +18,8 @@ from forecastle.http import create_app
 from forecastle.http.services import EXTENSION
 from forecastle.plugins import Catalogue
 from forecastle.settings import settings_from
+from forecastle_registry.aliases import promote_version
+from forecastle_registry.archiving import archive_version
 from forecastle_sdk import Dataset
 from tests.asking import ask
 from tests.browser import Seen, chromium, open_page, serving
@@ -85,7 +87,10 @@ def home(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> P
     settings = settings_from({"FORECASTLE_HOME": str(path)})
     engine = open_database(settings)
     train_naive(engine, settings, "macro", monthly_sales(exog=TEN))
-    train_naive(engine, settings, "alone", numbered_rows())
+    for promote in [None] + [False] * 11:
+        train_naive(engine, settings, "alone", numbered_rows(), promote=promote)
+    promote_version(engine, "alone", 12, alias="staging")
+    archive_version(engine, "alone", 11)
     train_naive(engine, settings, "strange", strange_rows())
     engine.dispose()
     return path
@@ -184,7 +189,7 @@ def test_names_from_the_data_are_shown_as_they_are(site: Site) -> None:
     with site.visit("/models/strange/docs") as (page, seen):
         opened(page, "forecastByQuery")
         page.get_by_text("9 exogenous columns, and").click()
-        assert [name.inner_text() for name in page.locator("tbody th[scope=row]").all()] == list(STRANGE)
+        assert [name.inner_text() for name in page.locator("details:not(.versions) tbody th").all()] == list(STRANGE)
         for name in STRANGE:
             page.locator(".parameter__name", has_text=name).wait_for()
         assert page.locator(".panels h2").inner_text() == "<i>sold</i> **b**"
@@ -208,6 +213,23 @@ def test_a_models_page_says_what_is_live_and_draws_its_forecast(site: Site) -> N
         ]  # fmt: skip
         assert [title.inner_text() for title in page.locator(".panels h2").all()] == ["sales", "returns"]
         assert page.locator(".panels p").first.inner_text().startswith("2018-01-01: ")
+
+
+def test_a_models_page_lists_its_newest_versions_and_how_to_go_back(site: Site) -> None:
+    with site.visit("/models/alone/docs") as (page, seen):
+        versions = page.locator(".versions")
+        versions.locator("summary").click()
+        assert versions.locator("summary").inner_text() == "Versions; live: production 1, staging 12"
+        rows = [row.inner_text().split("\t") for row in versions.locator("tbody tr").all()]
+        assert [row[0] for row in rows] == [str(number) for number in range(12, 2, -1)]
+        assert [row[-1] for row in rows[:3]] == ["staging", "nothing: archived", "–"]
+        earlier = ask(site.url + str(versions.get_by_role("link", name="history").get_attribute("href")))
+        assert [version["number"] for version in earlier["items"]] == [2, 1]
+        assert versions.locator("pre").inner_text().splitlines() == [
+            f"curl -X POST '{site.url}/admin/models/alone/rollback?dry_run=true'",
+            f"curl -X POST '{site.url}/admin/models/alone/rollback'",
+        ]
+        assert seen.complaints == []
 
 
 def test_pages_lead_to_each_other(site: Site) -> None:

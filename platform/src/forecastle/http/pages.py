@@ -6,16 +6,17 @@ import re
 
 import flask
 
-from forecastle_registry.aliases import PRODUCTION
+from forecastle_registry.versions import get_model, list_versions
 from forecastle_sdk import Signature
 
-from ..serving.checking import problem_at
+from ..serving.checking import problems_of
 from .access import Role, needs, open_notice
 from .model_document import example_request, model_openapi
 from .replies import JSON
 from .services import services
 
 CHART_STEPS = 12
+NEWEST = 10  # versions that a model's page lists; the rest is a link away
 OWN_ADDRESS = re.compile(r"/(?![/\\])[^\\\s]*")  # with two slashes, or what a browser takes for one, it would be another site's
 
 blueprint = flask.Blueprint("pages", __name__)
@@ -46,16 +47,19 @@ def sign_in() -> flask.typing.ResponseReturnValue:
 @blueprint.get("/models/<string:model>/docs")
 @needs(Role.READER)
 def model_docs(model: str) -> str:
-    """Show what is live of a model, its forecast as a chart, and its own Swagger UI."""
+    """Show what is live of a model, its forecast as a chart, its newest versions, and its own Swagger UI."""
     found = services()
     version = found.forecasting.describe(model)
+    described = get_model(found.engine, model)
     signature = Signature.from_json(version.signature)
     limit = min(signature.max_horizon, found.settings.max_horizon)
     return flask.render_template(
         "model.html",
         open_notice=open_notice(),
         version=version,
-        problem=problem_at(found.engine, found.forecasting.loader, model, PRODUCTION),
+        aliases=described.aliases,
+        problems=problems_of(found.engine, found.forecasting.loader, described),
+        versions=list_versions(found.engine, model, limit=NEWEST),
         signature=signature,
         limit=limit,
         request_of_chart=flask.json.dumps(example_request(signature, min(CHART_STEPS, limit))),
