@@ -201,6 +201,43 @@ def test_variables_that_do_not_fit_are_told_at_once_and_without_a_secret(prefix,
     assert SECRET not in caught.value.message
 
 
+ENDPOINTS_THAT_ARE_NONE = ["127.0.0.1:9000", "minio", "//h", "http://", "http://a b/", "http://[::1", "http://h:99999", "ftp://h",
+                           "http://ü.example", "http://me:secret@h"]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ENDPOINTS_THAT_ARE_NONE)
+def test_an_address_that_is_none_is_told_at_once(prefix, monkeypatch, address):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    with pytest.raises(StoreUnusable, match="AWS_ENDPOINT_URL is no address of a server: give one such as https://host"):
+        BucketStore(BUCKET)
+
+
+@pytest.mark.parametrize(
+    "name", ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"]
+)
+def test_a_line_break_at_the_end_of_a_variable_is_told_at_once(prefix, s3, monkeypatch, name):
+    monkeypatch.setenv(name, s3 + "\n" if name == "AWS_ENDPOINT_URL" else "us-east-1\n")
+    with pytest.raises(StoreUnusable, match=f"{name} holds a line break") as caught:
+        BucketStore(BUCKET)
+    assert "us-east" not in caught.value.message
+
+
+def test_an_address_in_capitals_or_with_a_path_is_one(prefix, s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.replace("http", "HTTP") + "/")
+    store = BucketStore(BUCKET, prefix)
+    store.put(DIGEST, CONTENT)
+    assert store.get(DIGEST) == CONTENT
+
+
+def test_what_obstore_panics_at_is_unusable(prefix, monkeypatch):
+    monkeypatch.setattr(bucket, "_check_variables", lambda: None)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    store = BucketStore(BUCKET)
+    for call in (lambda: store.put(DIGEST, CONTENT), lambda: store.get(DIGEST), lambda: list(store.stored())):
+        with pytest.raises(StoreUnusable, match="cannot be used"):
+            call()
+
+
 def test_without_obstore_the_error_says_what_to_install():
     program = """if True:
         import sys

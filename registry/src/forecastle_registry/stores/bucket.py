@@ -26,6 +26,9 @@ WAIT_SECONDS = 0.1  # before the first of them, and three times as long before e
 PART_BYTES = 8 * 2**20  # larger artifacts go and come in parts, so that a slow line has time for each
 NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # a missing bucket, and a strange server, are "not found" as well
 METADATA_SERVICE = "169.254.169.254"  # which obstore asks for credentials where the environment has none
+PANIC = "PanicException"  # which is no Exception, of a module that cannot be imported: obstore met what it did not expect
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+ENDPOINT = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?(?:/[\x21-\x7e]*)?", re.IGNORECASE)
 BROKEN_OFF = "body error"  # so obstore calls a page of a listing that ended too soon, for which it does not ask again
 
 _owner: list[int] = []  # the process whose threads do obstore's work, once there is one: a fork does not have them
@@ -97,7 +100,9 @@ class BucketStore:
         self._refuse_fork()
         try:
             yield
-        except (BaseError, OSError) as error:  # a timeout, and what is not found, are OSErrors
+        except BaseException as error:
+            if not (isinstance(error, BaseError | OSError) or type(error).__name__ == PANIC):  # a timeout is an OSError
+                raise
             if digest is not None and NO_SUCH_KEY in str(error):
                 raise ArtifactMissing(f"the artifact {digest[:12]}… is not in {self.name}: {REMEDY}", digest) from None
             raise StoreUnusable(
@@ -123,6 +128,7 @@ def _client(bucket: str, prefix: str) -> Any:
     except ModuleNotFoundError as error:
         remedy = "pip install 'forecastle-registry[s3]'"
         raise StoreUnusable(f"an artifact store in a bucket needs {error.name}, which is missing: {remedy}") from error
+    _check_variables()
     try:
         return S3Store(bucket, prefix=prefix or None, **_options())
     except (BaseError, ValueError) as error:
@@ -131,10 +137,22 @@ def _client(bucket: str, prefix: str) -> Any:
         raise StoreUnusable(f"the AWS_… variables do not lead to the bucket {bucket!r} ({found}): correct them") from None
 
 
+def _check_variables() -> None:
+    """Refuse at the start what obstore would panic at with the first request: a slip, or a file's last line break."""
+    for name, value in os.environ.items():
+        if name.startswith("AWS_") and not value.isprintable():
+            raise StoreUnusable(f"{name} holds a line break, or another character that cannot be seen: remove it")
+    for name in ENDPOINTS:
+        if endpoint := os.environ.get(name):
+            found = ENDPOINT.fullmatch(endpoint)
+            if found is None or int(found["port"] or 0) > 65535:
+                raise StoreUnusable(f"{name} is no address of a server: give one such as https://host or http://host:9000")
+
+
 def _options() -> dict[str, Any]:
-    endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    endpoint = next((os.environ[name] for name in endpoints if os.environ.get(name)), "")
-    allow_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1") or endpoint.startswith("http://")
+    endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
+    plain_http = endpoint.lower().startswith("http://")
+    allow_http = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1") or plain_http
     return {
         "disable_bulk_delete": True,  # not every store has it
         "client_options": {
