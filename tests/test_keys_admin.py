@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from forecastle.settings import Settings
 from forecastle_registry.events import list_events
 from forecastle_registry.keys import create_key, get_key, is_key
 from tests.command_line import CommandLine
@@ -235,3 +236,10 @@ def test_doctor_says_who_may_ask_and_hides_the_password_of_redis(run: CommandLin
     assert re.search(r"^ok +every request needs a key", run("doctor").out, re.MULTILINE)
     run.set("FORECASTLE_OPEN", "true")
     assert re.search(r"^ok +FORECASTLE_OPEN is true", run("doctor").out, re.MULTILINE)
+
+
+def test_doctor_says_when_others_can_read_the_signing_key(run: CommandLine, engine: sa.Engine, settings: Settings) -> None:
+    create_key(engine, "boss", "admin")
+    assert "chmod" not in run("doctor").out
+    settings.signing_key_file.chmod(0o640)
+    assert "chmod 600" in run("doctor").out

@@ -128,7 +128,8 @@ def _check_log(settings: Settings) -> str:
     engine, path = open_database(settings), settings.signing_key_file
     with reading(engine) as connection:
         if path.exists() and is_sealed_with(connection, signing_key(path)):
-            return f"the audit log is sealed with the key in {path}"
+            shared = ", which others on this machine can reach: `chmod 600` it" if path.stat().st_mode & 0o077 else ""
+            return f"the audit log is sealed with the key in {path}{shared}"
         if read_head(connection) is not None:
             raise PlatformError(
                 ANOTHERS if path.exists() else f"the signing key {path} is not there: bring it from where the log was written"
