@@ -7,6 +7,7 @@ from typing import Any
 
 import flask
 import jsonschema_rs
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from schemathesis.specs.openapi.definitions import OPENAPI_31
@@ -132,6 +133,22 @@ def test_every_error_is_documented_as_a_problem(client: FlaskClient) -> None:
     assert list(responses["DEFAULT_ERROR"]["content"]) == ["application/problem+json"]
     properties = document["components"]["schemas"]["Problem"]["properties"]
     assert properties.keys() >= {"type", "title", "status", "detail", "instance", "code", "request_id", "errors"}
+
+
+def test_the_examples_of_the_platforms_bodies_are_understood(client: FlaskClient, train: Callable[..., Registered]) -> None:
+    train(
+        data=Dataset(np.arange(20.0)[:, None], ("realgdp",), numbered_rows().index, np.arange(20.0)[:, None] ** 2, ("unemp",))
+    )
+    train("alone", data=numbered_rows())
+    paths = client.get("/openapi.json").get_json()["paths"]
+
+    def example(path: str) -> Any:
+        return paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
+
+    asked = client.post("/models/alone/forecast", json=example("/models/{model}/forecast"))
+    pinned = client.post("/models/alone/versions/1/forecast", json=example("/models/{model}/versions/{number}/forecast"))
+    assert (asked.status_code, pinned.status_code) == (200, 200)
+    assert client.post("/models/sales/observations", json=example("/models/{model}/observations")).status_code == 201
 
 
 def test_a_models_document_is_valid_and_names_its_columns(client: FlaskClient, model: tuple[str, Dataset]) -> None:

@@ -50,7 +50,10 @@ IF_MATCH = {
 BODY = {
     "required": True,
     "content": {
-        "application/json": {"schema": ObservationsSchema},
+        "application/json": {
+            "schema": ObservationsSchema,
+            "example": {"endog": {"realgdp": [13000.0]}, "exog": {"unemp": [9.8]}},
+        },
         MULTIPART: {
             "schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
         },

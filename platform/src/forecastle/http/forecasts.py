@@ -54,9 +54,11 @@ HORIZON = {
     "description": "Rows of the template; 12 unless given",
 }
 
+EXAMPLE = {"horizon": 4, "levels": [80, 95]}  # what a model without exogenous columns answers; the others say what they need
+
 
 @blueprint.route("/<string:model>/forecast", methods=["POST"])
-@blueprint.arguments(ForecastSchema())
+@blueprint.arguments(ForecastSchema(), example=EXAMPLE)
 @blueprint.alt_response(200, **AS_CSV, success=True)
 @blueprint.response(200, ForecastAnswerSchema)
 @needs(Role.READER)
@@ -80,7 +82,7 @@ def forecast_by_query(model: str) -> flask.Response:
 
 
 @blueprint.route(f"/<string:model>/versions/{NUMBER}/forecast", methods=["POST"])
-@blueprint.arguments(PinnedForecastSchema())
+@blueprint.arguments(PinnedForecastSchema(), example=EXAMPLE)
 @blueprint.alt_response(200, **AS_CSV, success=True)
 @blueprint.response(200, ForecastAnswerSchema)
 @needs(Role.READER)
