@@ -177,6 +177,24 @@ def test_a_page_of_this_service_may_ask(client: FlaskClient) -> None:
         assert client.get("/models", headers={"Host": host, "Origin": f"http://{host}"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("forecasts.example:443", "https://forecasts.example", 200),
+        ("forecasts.example:80", "http://Forecasts.example", 200),
+        ("forecasts.example:8443", "https://forecasts.example:8443", 200),
+        ("forecasts.example:443", "http://forecasts.example", 403),
+        ("forecasts.example:80", "https://forecasts.example", 403),
+        ("forecasts.example:8443", "https://forecasts.example", 403),
+    ],
+)
+def test_a_proxy_may_name_the_port_that_a_browser_leaves_out(
+    client: FlaskClient, engine: sa.Engine, host: str, origin: str, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {create_key(engine, 'ada', 'reader').secret}", "Host": host, "Origin": origin}
+    assert client.get("/models", headers=headers).status_code == status
+
+
 FOREIGN_ORIGINS = [
     "http://evil.example",
     "https://127.0.0.1.evil.example:8000",

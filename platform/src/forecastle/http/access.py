@@ -36,6 +36,7 @@ View = TypeVar("View", bound=Callable[..., object])
 
 HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(:[0-9]*)?")  # RFC 9110, 7.2: an IPv6 address stands in brackets
 SAFE = ("GET", "HEAD", "OPTIONS")
+PORTS = {"http": ":80", "https": ":443"}  # that a browser leaves out of `Origin`, and a proxy may put into `Host`
 AT_ONCE = 0.01  # s in which a body that is here already has been read
 OWN_PAGES = (None, "same-origin", "none")  # of Sec-Fetch-Site; browsers alone send it, `none` is what a person typed
 
@@ -203,7 +204,8 @@ def _check_scope(key: Key, role: Role, model: str | None) -> None:
 def _check_origin(request: flask.Request) -> None:
     """Refuse a page of another site, and its form that the browser sends with what it remembers."""
     host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
-    if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
+    own = (f"{scheme}://{host.removesuffix(port)}" for scheme in PORTS for port in ("", PORTS[scheme]))
+    if origin is not None and origin.lower() not in map(str.lower, own):
         raise AccessRefused(
             f"the page {origin!r:.80} may not use this service; call it from its own pages", code="origin-refused"
         )
