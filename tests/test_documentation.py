@@ -20,7 +20,11 @@ from pathlib import Path
 
 import pytest
 
+from forecastle.database import open_database, upgrade
+from forecastle.settings import settings_from
+from forecastle_registry.aliases import live_version
 from forecastle_registry.events import WHAT
+from tests.naive import train_naive
 from tests.ports import free_port
 from tests.requirements import require
 
@@ -212,6 +216,20 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
     for block in blocks(page):
         if block.language == "python" and not block.text.startswith("# "):
             run([sys.executable, "-W", "error", "-c", block.text], tmp_path, dict(os.environ))
+
+
+def test_the_example_of_the_registrys_readme_rolls_back(tmp_path: Path) -> None:
+    settings = settings_from({"FORECASTLE_HOME": str(tmp_path)})
+    engine = open_database(settings)
+    upgrade(engine)
+    for _ in range(2):
+        train_naive(engine, settings, "us-macro", promote=True)
+    (example,) = [block.text for block in blocks("registry/README.md") if block.language == "python"]
+    run(
+        [sys.executable, "-W", "error", "-c", example.replace("/var/lib/forecastle", str(tmp_path))], tmp_path, dict(os.environ)
+    )
+    assert live_version(engine, "us-macro").version_number == 1
+    engine.dispose()
 
 
 def test_the_plugin_of_the_authors_page_passes_the_conformance_kit(tmp_path: Path, environment: dict[str, str]) -> None:
