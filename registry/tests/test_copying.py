@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from forecastle_registry.aliases import get_alias, promote_version, roll_back
-from forecastle_registry.copying import BATCH, check_empty, copy_registry
+from forecastle_registry.copying import BATCH, PIECE, check_empty, copy_registry
 from forecastle_registry.engine import open_engine, reading, snapshot, writing
 from forecastle_registry.errors import ArtifactMissing, DatabaseBehind, DatabaseNotEmpty, DatabaseUnusable
 from forecastle_registry.events import list_events
@@ -211,6 +213,16 @@ def test_artifacts_can_be_taken_from_elsewhere_and_put_elsewhere(engine: sa.Engi
     stored = {row.digest: DatabaseStore(engine).get(row.digest) for row in DatabaseStore(engine).stored()}
     assert asked == stored  # and not of the one that no version names
     assert not list(DatabaseStore(target).stored())
+
+
+@pytest.mark.parametrize("size", [0, PIECE, PIECE + 1])
+def test_an_artifact_is_copied_piece_by_piece_to_its_last_byte(engine: sa.Engine, target: sa.Engine, size: int) -> None:
+    content = random.Random(size).randbytes(size)
+    with writing(engine) as connection:
+        row = {"digest": hashlib.sha256(content).hexdigest(), "size": size, "created_at": datetime.now(UTC), "content": content}
+        connection.execute(artifacts.insert(), row)
+    copy(engine, target)
+    assert contents(target) == contents(engine)
 
 
 def test_an_artifact_that_cannot_be_had_stops_the_copy(engine: sa.Engine, target: sa.Engine, training: Train) -> None:

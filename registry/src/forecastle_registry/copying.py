@@ -20,6 +20,7 @@ from .progress import STEPS, Progress, quiet
 from .tables import UtcText, artifacts, metadata, versions
 
 BATCH = 200  # rows; a version's has some ten thousand bytes of JSON
+PIECE = 2**24  # bytes of an artifact that are read at once
 
 Content = Callable[[str, bytes | None], bytes | None]
 """From an artifact's digest and what the source's row holds, to what the target's row shall hold."""
@@ -106,8 +107,21 @@ def _artifacts(source: sa.Connection, content: Content) -> _Batches:
     columns = [_as_it_is(column) for column in artifacts.c if column is not artifacts.c.content]
     for row in map(dict, source.execute(sa.select(*columns, named).order_by(artifacts.c.digest)).mappings().all()):
         digest, is_named = row["digest"], row.pop("named")
-        found = source.execute(sa.select(artifacts.c.content).where(artifacts.c.digest == digest)).scalar()
+        found = _content(source, digest)
         yield [row | {"content": content(digest, found) if is_named else found}]
+
+
+def _content(source: sa.Connection, digest: str) -> bytes | None:
+    """Read an artifact piece by piece: Postgres' driver takes five times the room of what it reads at once."""
+    pieces: list[bytes] = []
+    while not pieces or len(pieces[-1]) == PIECE:
+        piece = sa.func.substr(artifacts.c.content, len(pieces) * PIECE + 1, PIECE, type_=sa.LargeBinary)
+        query = sa.select(artifacts.c.content.is_(None), piece).where(artifacts.c.digest == digest)
+        is_elsewhere, found = source.execute(query).one()
+        if is_elsewhere:
+            return None
+        pieces.append(found or b"")  # SQLite has no bytes of length 0: it says NULL
+    return b"".join(pieces)
 
 
 def _as_it_is(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
