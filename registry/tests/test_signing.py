@@ -1,5 +1,6 @@
 """The signing key is made once, for everybody."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -17,6 +18,19 @@ def test_the_key_is_made_at_first_use_and_stays(tmp_path):
     assert signing_key(path) == key
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_new_key_and_its_name_are_forced_to_the_disk(tmp_path, monkeypatch):
+    forced, fsync = [], os.fsync
+
+    def note(descriptor):
+        forced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    for _ in range(2):
+        signing_key(tmp_path / "key")
+    assert forced == [(tmp_path / "key").stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_two_installations_have_different_keys(tmp_path):

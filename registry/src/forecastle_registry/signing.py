@@ -54,7 +54,16 @@ def _write(path: Path, key: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.link(aside, path)
+        _force(path.parent)  # what is sealed with a key that a power cut takes away can never be verified
     except FileExistsError:
         pass  # the other process's key is the one
     finally:
         os.unlink(aside)
+
+
+def _force(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
