@@ -54,7 +54,8 @@ def check_digest(content: bytes, digest: str) -> None:
 def check_size(size: int, digest: str | None, max_bytes: int) -> None:
     """Refuse an artifact above the cap. Raises `ArtifactRefused`."""
     if size > max_bytes:
-        raise ArtifactRefused(f"the artifact has {size:,} bytes, more than the {max_bytes:,} that are allowed", digest)
+        allowed = f"{max_bytes:,} that FORECASTLE_MAX_ARTIFACT allows"
+        raise ArtifactRefused(f"the artifact has {size:,} bytes, more than the {allowed}", digest)
 
 
 def store_artifact(connection: sa.Connection, digest: str, size: int, content: bytes | None) -> None:

@@ -121,8 +121,10 @@ def _check_directory(data: bytes, infos: list[zipfile.ZipInfo], start: int, max_
     names = [info.filename for info in infos]
     if len(set(names)) != len(names) or SCHEMA not in names:
         refuse(f"doubled members, or no {SCHEMA}")
-    if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > max_bytes:
-        refuse(f"more than {MAX_MEMBERS:,} members, or than the {max_bytes:,} bytes that are allowed")
+    if len(infos) > MAX_MEMBERS:
+        refuse(f"more than {MAX_MEMBERS:,} members")
+    if sum(info.file_size for info in infos) > max_bytes:
+        refuse(f"more than the {max_bytes:,} bytes that FORECASTLE_MAX_ARTIFACT allows, unpacked")
     for info in infos:
         _check_member(info, allowed)
     _check_layout(data, infos, start)
