@@ -341,6 +341,36 @@ def test_another_key_is_said_at_once(run: CommandLine, home: Path, moves: list[d
     assert not (home / "signing.key").exists()
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_with_another_key_than_the_log_s_nothing_is_changed(
+    run: CommandLine, client: FlaskClient, engine: Engine, home: Path, moves: list[datetime], lost: bool
+) -> None:
+    key = home / "signing.key"
+    kept, before = key.read_bytes(), list_events(engine)
+    key.unlink() if lost else key.write_bytes(b"another key, as long as it must be, and more")
+    doctor = run("doctor")
+    assert (doctor.status, ("key" if lost else "another key") in doctor.out) == (1, True)
+    said = run("archive", "sales", 2)
+    assert (said.status, "sealed with another key" in said.error) == (1, True)
+    document = problem_of(client.post("/admin/models/sales/promote", json={"version": 2}), 503, "signing-key-unusable")
+    assert "FORECASTLE_SIGNING_KEY_FILE" in document["detail"]
+    assert list_events(engine) == before
+    key.write_bytes(kept)
+    assert run("archive", "sales", 2).status == 0
+    assert run("events", "verify").status == 0
+
+
+def test_a_log_whose_key_is_lost_begins_anew_once_its_head_is_deleted(
+    run: CommandLine, engine: Engine, home: Path, moves: list[datetime]
+) -> None:
+    (home / "signing.key").unlink()
+    with writing(engine) as connection:
+        connection.exec_driver_sql("DELETE FROM event_head")
+    assert run("archive", "sales", 2).status == 0
+    assert [event.what for event in list_events(engine, limit=2).items] == ["archive", "seal"]
+    assert run("events", "verify").status == 1
+
+
 def test_what_was_live_is_listed_at_the_command_line(run: CommandLine, engine: Engine, moves: list[datetime]) -> None:
     found = json.loads(run("versions", "sales", "--live-at", iso(moves[1]), "--json").out)
     assert [(version["number"], version["aliases"]) for version in found["items"]] == [(2, ["production"])]

@@ -280,7 +280,7 @@ class ArtifactRefused(ArtifactError):
 
 
 class SigningKeyUnusable(RegistryError):
-    """The file of the signing key cannot be read or made, or does not hold a key."""
+    """The file of the signing key cannot be read or made, holds no key, or another one than the log is sealed with."""
 
     code = "signing-key-unusable"
 
