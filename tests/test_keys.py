@@ -25,11 +25,11 @@ from forecastle.keyring import Keyring
 from forecastle.memory import Memory
 from forecastle.settings import Settings
 from forecastle_registry.aliases import promote_version
-from forecastle_registry.engine import writing
+from forecastle_registry.engine import reading, writing
 from forecastle_registry.errors import DatabaseUnusable
 from forecastle_registry.events import list_events
 from forecastle_registry.keys import Admission, create_key, get_key, prefix_of, revoke_key
-from forecastle_registry.tables import keys, versions
+from forecastle_registry.tables import keys, metadata, versions
 from forecastle_registry.versions import Registered
 from tests.naive import numbered_rows
 from tests.problems import problem_of
@@ -303,6 +303,8 @@ def test_the_secret_is_in_no_log_and_in_no_table(
     secret = reader.rsplit("_", 1)[1] if reader.count("_") == 2 else reader[14:]
     assert secret not in caplog.text
     content = b"".join(path.read_bytes() for path in home.iterdir() if path.is_file())
+    with reading(engine) as connection:
+        content += repr([connection.execute(table.select()).all() for table in metadata.sorted_tables]).encode()
     assert get_key(engine, "ada").digest.encode() in content
     assert secret.encode() not in content
 
@@ -425,7 +427,7 @@ def test_who_was_not_let_in_is_not_told_where_the_database_is(
     found = app.extensions[EXTENSION]
 
     def fail(*arguments: object) -> None:
-        raise sqlite3.OperationalError('connection to server at "10.0.0.7" failed for user "fc"')
+        raise found.engine.dialect.loaded_dbapi.OperationalError('connection to server at "10.0.0.7" failed for user "fc"')
 
     def ask(path: str) -> dict[str, Any]:
         caplog.clear()

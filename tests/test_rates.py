@@ -19,6 +19,7 @@ from forecastle.settings import Settings, settings_from
 from forecastle_registry.engine import writing
 from forecastle_registry.keys import create_key
 from forecastle_registry.tables import keys
+from tests.command_line import variables_of
 from tests.ports import free_port
 from tests.problems import problem_of
 from tests.requirements import require
@@ -132,7 +133,7 @@ def test_limits_that_another_release_wrote_do_not_stop_a_key(
 def test_without_a_limit_nothing_is_imported(home: Path) -> None:
     code = (
         "import sys; from forecastle.http import create_app; from forecastle.settings import settings_from;"
-        f"app = create_app(settings_from({{'FORECASTLE_HOME': {str(home)!r}}}), loopback=True);"
+        f"app = create_app(settings_from({variables_of(home)!r}), loopback=True);"
         "assert app.test_client().get('/models').status_code == 200; assert 'limits' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
