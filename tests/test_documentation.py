@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from forecastle.database import open_database, upgrade
-from forecastle.settings import settings_from
+from forecastle.settings import SETTINGS, settings_from
 from forecastle_registry.aliases import live_version
 from forecastle_registry.events import WHAT
 from tests.naive import train_naive
@@ -122,6 +122,7 @@ def test_every_page_with_commands_is_run_here() -> None:
         "docs/keys.md",
         "docs/plugin-authors.md",
         "docs/reproduce.md",
+        "docs/settings.md",
     }
 
 
@@ -198,6 +199,18 @@ def test_the_commands_of_the_page_on_the_audit_log_read_and_verify_it(
     assert "us-macro" in printed
     page = (ROOT / "docs" / "audit.md").read_text()
     assert all(re.search(rf"\b{what}\b", page) for what in WHAT)
+
+
+def test_the_page_on_settings_has_each_of_them_with_its_default(folder: Path, environment: dict[str, str]) -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = re.findall(r"^\| `(FORECASTLE_\w+)` \| (?:`(.+)`)? ?\| (.+) \|$", page, re.MULTILINE)
+    assert [(name, default) for name, default, _ in rows] == [(setting.name, setting.default) for setting in SETTINGS]
+    assert all(told.startswith(setting.help) for (_, _, told), setting in zip(rows, SETTINGS, strict=True))
+    run(["forecastle", "db", "upgrade"], folder, environment)
+    shell = [block.text for block in blocks("docs/settings.md") if block.language == "bash"]
+    printed = run(["bash", "-euo", "pipefail", "-c", "\n".join(shell)], folder, environment)
+    assert re.search(r"^FORECASTLE_MAX_UPLOAD +2 MB +environment$", printed, re.MULTILINE)
+    assert re.search(r"^FORECASTLE_MAX_HORIZON +24 +environment$", printed, re.MULTILINE)
 
 
 def test_the_commands_of_the_page_on_backups_move_an_installation(

@@ -51,6 +51,7 @@ def test_a_backup_that_is_not_there_is_wrong_use(run: CommandLine) -> None:
 def test_doctor_shows_settings_as_they_would_be_set(run: CommandLine) -> None:
     said = " ".join(run("doctor").out.split())
     assert "FORECASTLE_OPEN false default" in said
+    assert "FORECASTLE_MAX_UPLOAD 10 MB default" in said
     assert "FORECASTLE_STALE_FOR 0 default" in said
     assert "FORECASTLE_RATE_LIMIT – default" in said
 

@@ -33,6 +33,8 @@ from ..settings import SETTINGS, Settings, settings_from, text_of, unknown_setti
 from .output import NOTHING, print_table
 
 SECRETS = ("database_url", "rate_storage")  # they may hold a password
+SIZES = ("max_upload", "max_artifact")
+MB = 1000**2
 SHOWN = 20  # of the versions that do not load
 
 
@@ -90,6 +92,8 @@ def _shown(settings: Settings, field: str) -> str:
     value = getattr(settings, field)
     if field in SECRETS:
         return _without_password(str(value))
+    if field in SIZES:
+        return f"{value // MB} MB" if value % MB == 0 else f"{value:,} bytes"
     if isinstance(value, bool):
         return str(value).lower()  # as it would be set
     return f"{value:g}" if isinstance(value, float) else NOTHING if value is None else str(value)
