@@ -72,7 +72,7 @@ class Chain:
         if line["mac"] is None:
             self._unsealed(line)
         else:
-            self.head = Head(line["id"], line["at"], line["mac"], self.head.count + 1)
+            self.head = Head(line["id"], str(line["at"]), str(line["mac"]), self.head.count + 1)  # bytes, where a hand was
             self._sealed(line)
         self._last = line["id"]
 

@@ -90,6 +90,27 @@ def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
+@contextmanager
+def damaged_text_as_bytes(connection: sa.Connection) -> Iterator[None]:
+    """Let text that is none be read as the bytes that it is, instead of failing: only a hand can have left it in SQLite."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before, driver.text_factory = driver.text_factory, _text_or_bytes
+    try:
+        yield
+    finally:
+        driver.text_factory = before
+
+
+def _text_or_bytes(stored: bytes) -> str | bytes:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
+
+
 def first_row(engine: sa.Engine, statement: sa.Select[Any], parameters: dict[str, Any]) -> Sequence[Any] | None:
     """Read the first row of a statement that is a module's constant, in autocommit, on the shortest way there is.
 

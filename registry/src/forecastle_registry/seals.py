@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .canonical import canonical_bytes
-from .engine import SEALING_KEY
+from .engine import SEALING_KEY, damaged_text_as_bytes
 from .errors import NotPlainData, SigningKeyUnusable
 from .tables import events
 
@@ -45,7 +45,7 @@ def read_lines(connection: sa.Connection) -> Iterator[dict[str, Any]]:
     last = None
     while True:
         query = _LINES if last is None else _LINES.where(events.c.id > last)
-        lines = [_parsed(row) for row in connection.execute(query).mappings()]
+        lines = _read(connection, query)
         yield from lines
         if len(lines) < BATCH:
             return
@@ -59,7 +59,7 @@ def is_sealed_with(connection: sa.Connection, key: bytes) -> bool:
     """
     lines: list[dict[str, Any]] = []
     for limit in (2, LOOKED_AT):  # two are enough where nobody has touched the log
-        lines = [_parsed(row) for row in connection.execute(_NEWEST.limit(limit)).mappings()]
+        lines = _read(connection, _NEWEST.limit(limit))
         before = [*(line["mac"] for line in lines[1:]), *([None] if len(lines) < limit else [])]
         if any(_fits(key, previous, line) for previous, line in zip(before, lines, strict=False)):
             return True
@@ -82,6 +82,11 @@ _AS_STORED = sa.select(
 )
 _LINES = _AS_STORED.order_by(events.c.id).limit(BATCH)
 _NEWEST = _AS_STORED.where(events.c.mac.is_not(None)).order_by(events.c.id.desc())
+
+
+def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    with damaged_text_as_bytes(connection):
+        return [_parsed(row) for row in connection.execute(query).mappings()]
 
 
 def _parsed(row: sa.RowMapping) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .chain import Chain, Finding
-from .engine import reading
+from .engine import damaged_text_as_bytes, reading
 from .heads import Head, read_head
 from .seals import read_lines
 
@@ -34,7 +34,7 @@ def verify_events(engine: sa.Engine, key: bytes, heads: Iterable[Head] = (), *, 
     Others may write meanwhile. Lines without a seal, as the release before this one writes them, are findings unless
     allowed. Raises `DatabaseUnusable`.
     """
-    with reading(engine) as connection:
+    with reading(engine) as connection, damaged_text_as_bytes(connection):
         own = read_head(connection)
         chain = Chain(key, allow_unsealed)
         awaited = _Awaited(heads, own)
