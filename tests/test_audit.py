@@ -242,7 +242,7 @@ def test_the_command_lists_the_log_without_a_further_word(run: CommandLine, move
     said = run("events")
     assert (said.status, said.err) == (0, "")
     header, *lines = said.out.splitlines()
-    assert header.split() == ["id", "when", "(UTC)", "who", "from", "what", "model", "version", "alias", "why"]
+    assert header.split() == ["id", "when", "(UTC)", "who", "from", "what", "model", "version", "alias", "details", "why"]
     assert len(lines) == len(EVERYTHING)
     assert run("events", "list").out == said.out
     assert len(run("events", "sales").out.splitlines()) == 6
@@ -260,6 +260,14 @@ def test_the_command_filters_and_pages(run: CommandLine, moves: list[datetime]) 
     assert numbers("--alias", "production", "--limit", 1) == [("rollback", 1)]
     assert "the same command with --after 7" in run("events", "--limit", 1).out
     assert numbers("--limit", 1, "--after", 7) == [("promote", 2)]
+
+
+def test_the_command_names_what_a_line_is_about(run: CommandLine, moves: list[datetime]) -> None:
+    run("keys", "create", "dashboard", "--role", "reader", "--models", "us-*")
+    run("keys", "revoke", "dashboard")
+    revoked, created = (line for line in run("events").out.splitlines() if " key-" in line)
+    assert "key dashboard, role reader, models us-*" in created
+    assert "key dashboard" in revoked
 
 
 def test_the_command_refuses_what_it_does_not_understand(run: CommandLine, moves: list[datetime]) -> None:

@@ -25,6 +25,17 @@ from .output import Whole, as_json, print_json, print_table
 from .times import Moment
 
 LIST = "list"
+TOLD = {  # the details without which a line says too little; --json has all of them
+    "key-create": ("key", "role", "models"),
+    "key-revoke": ("key",),
+    "artifact-refused": ("code",),
+    "golden-mismatch": ("code",),
+    "artifacts-copy": ("from", "to"),
+    "artifacts-gc": ("store",),
+    "database-copy": ("from", "to"),
+    "backup": ("file",),
+    "restore-backup": ("backup_of",),
+}
 
 
 class ListedByDefault(click.Group):
@@ -125,13 +136,23 @@ def head() -> None:
 
 
 def _print(found: Page[Event]) -> None:
-    header = ("id", "when (UTC)", "who", "from", "what", "model", "version", "alias", "why")
+    header = ("id", "when (UTC)", "who", "from", "what", "model", "version", "alias", "details", "why")
     rows = [
-        (e.id, f"{e.at:%Y-%m-%d %H:%M:%S}", e.who, e.origin, e.what, e.model, e.version, e.alias, e.reason) for e in found.items
+        (e.id, f"{e.at:%Y-%m-%d %H:%M:%S}", e.who, e.origin, e.what, e.model, e.version, e.alias, _details(e), e.reason)
+        for e in found.items
     ]
     print_table(header, rows) if rows else click.echo("There is no such event.")
     if found.next is not None:
         click.echo(f"There are more: the same command with --after {found.next}.")
+
+
+def _details(event: Event) -> str | None:
+    return (
+        ", ".join(
+            f"{name.replace('_', ' ')} {event.details[name]}" for name in TOLD.get(event.what, ()) if event.details.get(name)
+        )
+        or None
+    )
 
 
 def _heads_of(file: Path, *, some: bool = False) -> Iterator[Head]:
