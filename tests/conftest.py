@@ -1,6 +1,7 @@
 """A home of its own for each test: a database with the tables of the migrations, copied from one template, and a small model.
 
-The database is SQLite; with FORECASTLE_TEST_DATABASE=postgres the same tests run on Postgres.
+The database is SQLite; with FORECASTLE_TEST_DATABASE=postgres the same tests run on Postgres, but those that are about
+SQLite's file or name their databases themselves: `@pytest.mark.on_sqlite`.
 """
 
 import os
@@ -27,7 +28,8 @@ ON_POSTGRES = os.environ.get("FORECASTLE_TEST_DATABASE") == "postgres"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let commands that run in this process leave their connection to its end, as their own process would."""
+    """Name our mark; let commands that run in this process leave their connection to its end, as their own process would."""
+    config.addinivalue_line("markers", "on_sqlite: about SQLite's file, or names its databases itself")
     if ON_POSTGRES:
         config.addinivalue_line("filterwarnings", "ignore:.*was deleted while still open:ResourceWarning")
 
@@ -74,7 +76,7 @@ def home(tmp_path: Path, database_template: Path, request: pytest.FixtureRequest
     """A home as FORECASTLE_HOME names it, whose database has every table and no model."""
     path = tmp_path / "home"
     path.mkdir()
-    if ON_POSTGRES:
+    if ON_POSTGRES and request.node.get_closest_marker("on_sqlite") is None:
         (path / DATABASE_URL).write_text(request.getfixturevalue("postgres_url"))
     else:
         shutil.copy(database_template, path / "forecastle.db")

@@ -264,6 +264,7 @@ def test_a_damaged_artifact_stops_a_backup_unless_it_may_be_left_out(
     assert restored(elsewhere, file).manifest.left_out == (digest,)
 
 
+@pytest.mark.on_sqlite
 def test_without_its_key_a_backup_is_restored_only_where_the_key_is_or_is_lost(
     settings: Settings, moved: Engine, elsewhere: Settings, file: Path
 ) -> None:
@@ -374,6 +375,7 @@ def versions_in(engine: Engine) -> list[int]:
         return []
 
 
+@pytest.mark.on_sqlite
 def test_a_backup_that_is_killed_leaves_the_one_that_was_there_or_is_whole(
     settings: Settings, backup: Path, elsewhere: Settings, litter: Path
 ) -> None:

@@ -326,6 +326,7 @@ def test_several_problems_are_listed_under_the_line(sales: CommandLine, tmp_path
     ]
 
 
+@pytest.mark.on_sqlite
 def test_a_database_that_is_behind_says_what_to_run(run: CommandLine, tmp_path: Path) -> None:
     run.set("FORECASTLE_HOME", str(tmp_path / "new"))
     said = run("models")
@@ -336,6 +337,7 @@ def test_a_database_that_is_behind_says_what_to_run(run: CommandLine, tmp_path: 
     assert run("models").status == 0
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("command", ["models", "db upgrade", "doctor", "serve"])
 def test_a_database_that_is_garbage_is_a_failure_with_a_sentence(run: CommandLine, home: Path, command: str) -> None:
     (home / "forecastle.db").write_bytes(b"no database, but longer than the header of one " * 30)
@@ -345,6 +347,7 @@ def test_a_database_that_is_garbage_is_a_failure_with_a_sentence(run: CommandLin
     assert "bug" not in said.out + said.err
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("command", ["models", "db upgrade", "doctor", "serve"])
 def test_a_home_that_cannot_be_made_is_a_failure_with_a_sentence(run: CommandLine, data: Path, command: str) -> None:
     run.set("FORECASTLE_HOME", str(data / "home"))

@@ -150,6 +150,7 @@ def test_bytes_that_are_not_those_that_were_stored_are_not_read(
     problem_of(client.post(PINNED, json=ASKED), 503, "artifact-corrupt")
 
 
+@pytest.mark.on_sqlite
 def test_an_artifact_that_is_gone_is_503(registered_model: Registered, client: FlaskClient, home: Path) -> None:
     with sqlite3.connect(home / "forecastle.db") as connection:  # foreign keys are off here: as a bad restore leaves it
         connection.execute("DELETE FROM artifacts")

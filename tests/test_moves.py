@@ -25,6 +25,7 @@ from forecastle_registry.tables import versions
 from forecastle_registry.versions import Registered
 from forecastle_sdk import Forecaster, State
 from forecastle_sdk.naive import NaivePlugin
+from tests.command_line import variables_of
 from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue
 from tests.problems import problem_of, words_of
 
@@ -246,11 +247,11 @@ def test_moves_that_are_not_understood_are_refused_and_move_nothing(client: Flas
 
 
 ROLL_BACK_ELSEWHERE = """
-import sys
+import json, sys
 from forecastle.database import open_database
 from forecastle.settings import settings_from
 from forecastle_registry.aliases import roll_back
-roll_back(open_database(settings_from({"FORECASTLE_HOME": sys.argv[1]})), "sales")
+roll_back(open_database(settings_from(json.loads(sys.argv[1]))), "sales")
 """
 
 
@@ -258,7 +259,7 @@ def test_a_rollback_by_another_process_is_seen_at_once(client: FlaskClient, home
     promote(client, 1)
     promote(client, 2)
     assert answering(client) == 2
-    subprocess.run([sys.executable, "-c", ROLL_BACK_ELSEWHERE, str(home)], check=True)
+    subprocess.run([sys.executable, "-c", ROLL_BACK_ELSEWHERE, json.dumps(variables_of(home))], check=True)
     assert answering(client) == 1
 
 
