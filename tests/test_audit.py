@@ -268,6 +268,8 @@ def test_the_command_names_what_a_line_is_about(run: CommandLine, moves: list[da
     revoked, created = (line for line in run("events").out.splitlines() if " key-" in line)
     assert "key dashboard, role reader, models us-*" in created
     assert "key dashboard" in revoked
+    run("protect", "sales", "--min-skill", 0, "--approval")
+    assert "min skill 0.0, converged, approval" in run("events", "--what", "protect").out
 
 
 def test_the_command_refuses_what_it_does_not_understand(run: CommandLine, moves: list[datetime]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -147,12 +148,15 @@ def _print(found: Page[Event]) -> None:
 
 
 def _details(event: Event) -> str | None:
-    return (
-        ", ".join(
-            f"{name.replace('_', ' ')} {event.details[name]}" for name in TOLD.get(event.what, ()) if event.details.get(name)
-        )
-        or None
-    )
+    told = {name: event.details.get(name) for name in TOLD.get(event.what, ())}
+    if event.what == "protect":
+        told = event.details.get("new") or {}
+    return ", ".join(_named(name, value) for name, value in told.items() if value is not None and value is not False) or None
+
+
+def _named(name: str, value: Any) -> str:
+    words = name.replace("_", " ")
+    return words if value is True else f"{words} {value}"
 
 
 def _heads_of(file: Path, *, some: bool = False) -> Iterator[Head]:
