@@ -23,30 +23,19 @@ from forecastle_registry.keys import create_key, get_key, is_key
 from forecastle_registry.signing import signing_key
 from forecastle_registry.verifying import verify_events
 from forecastle_registry.versions import Registered
-from registry.tests.postgres import Postgres, running_postgres
-from tests.command_line import CommandLine, use_home
+from registry.tests.postgres import Postgres
+from tests.command_line import CommandLine
 from tests.naive import EXOG_OF_THREE, monthly_sales
 
 BODY = {"horizon": 3, "exog": EXOG_OF_THREE}
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
+pytestmark = pytest.mark.on_sqlite
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> Iterator[str]:
+def empty_postgres(postgres: Postgres) -> Iterator[str]:
     """The URL of an empty database, with a password that must not be seen."""
     with postgres.database() as url:
         yield sa.make_url(url).set(password="hunter2").render_as_string(hide_password=False)
-
-
-@pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    use_home(monkeypatch, home)
-    return CommandLine(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -90,20 +79,20 @@ def log_verifies(settings: Settings) -> bool:
 
 
 def test_an_installation_moves_from_sqlite_to_postgres_and_back(
-    sales: CommandLine, home: Path, tmp_path: Path, postgres_url: str, forecasts: Callable[[Settings], list[bytes]]
+    sales: CommandLine, home: Path, tmp_path: Path, empty_postgres: str, forecasts: Callable[[Settings], list[bytes]]
 ) -> None:
     expected = forecasts(at(home))
-    said = sales("db", "copy", "--to", postgres_url)
+    said = sales("db", "copy", "--to", empty_postgres)
     assert said.status == 0, said.err
     assert "Copied 1 models, 3 versions and 7 events to postgresql+psycopg://postgres:***@/forecastle_test_" in said.out
     assert "The audit log verifies" in said.out
     assert "Next: set FORECASTLE_DATABASE_URL" in said.out
     assert "hunter2" not in said.out + said.err
-    assert forecasts(at(home, postgres_url)) == expected
-    assert log_verifies(at(home, postgres_url))
+    assert forecasts(at(home, empty_postgres)) == expected
+    assert log_verifies(at(home, empty_postgres))
 
     back = f"sqlite:///{tmp_path}/back.db"
-    assert sales("db", "copy", "--from", postgres_url, "--to", back).status == 0
+    assert sales("db", "copy", "--from", empty_postgres, "--to", back).status == 0
     assert forecasts(at(home, back)) == expected
     assert log_verifies(at(home, back))
     engine = open_database(at(home, back))
@@ -183,7 +172,7 @@ def test_a_new_machine_starts_from_a_backup(
     assert "The signing key is in it: keep the file as you keep a secret." in said.out
     assert read_heads(home / HEADS_FILE).heads[0].mac in said.out
 
-    url = request.getfixturevalue("postgres_url") if kind == "postgres" else None
+    url = request.getfixturevalue("empty_postgres") if kind == "postgres" else None
     sales.set("FORECASTLE_HOME", str(there))
     if url:
         sales.set("FORECASTLE_DATABASE_URL", url)
@@ -229,5 +218,5 @@ def test_a_file_that_is_there_is_not_overwritten(sales: CommandLine, tmp_path: P
 
 def test_restoring_what_is_not_there_says_so(run: CommandLine, tmp_path: Path) -> None:
     said = run("restore", tmp_path / "slip")
-    assert said.status == 1
-    assert "No such file" in said.error
+    assert said.status == 2
+    assert "does not exist" in said.error
