@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 import zipfile
@@ -163,6 +164,15 @@ def test_a_backup_replaces_no_file_unless_forced(settings: Settings, moved: Engi
     assert file.read_text() == "precious"
     backed_up(settings, moved, file, force=True)
     assert zipfile.is_zipfile(file)
+
+
+def test_a_backup_replaces_nothing_that_is_no_file_even_if_forced(settings: Settings, moved: Engine, tmp_path: Path) -> None:
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    for path in (device, tmp_path):
+        with pytest.raises(BackupRefused, match="is no file"):
+            backed_up(settings, moved, path, force=True)
+    assert device.is_fifo()
 
 
 def test_a_backup_into_a_folder_that_is_not_there_says_so(settings: Settings, moved: Engine, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ server:/export /mnt/team nfs4 rw,addr=10.0.0.2 0 0
 //nas/share /mnt/with\040space cifs rw 0 0
 user@host:/ /mnt/ssh fuse.sshfs rw 0 0
 /dev/fuse /mnt/ntfs fuse.ntfs-3g rw 0 0
+ceph-fuse /mnt/ceph fuse.ceph-fuse rw 0 0
 server:/old /srv nfs rw 0 0
 tmpfs /srv tmpfs rw 0 0
 broken line
@@ -29,6 +30,7 @@ broken line
         ("/mnt/team/fast/registry.db", "xfs", False),
         ("/mnt/with space/registry.db", "cifs", True),
         ("/mnt/ssh/a/b/registry.db", "fuse.sshfs", True),
+        ("/mnt/ceph/registry.db", "fuse.ceph-fuse", True),
         ("/mnt/ntfs/registry.db", "fuse.ntfs-3g", False),
         ("/srv/registry.db", "tmpfs", False),
     ],

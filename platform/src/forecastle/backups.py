@@ -64,6 +64,8 @@ def back_up(
     """
     if path.exists() and not force:
         raise BackupRefused(f"{path} is there already; name another file, or add --force to replace it")
+    if path.exists() and not path.is_file():
+        raise BackupRefused(f"{path} is no file that could be replaced; name another")
     require_current(engine, exactly=True)
     with _explained(f"the backup {path} cannot be written"), unfinished(Path(tempfile.gettempdir())) as folder:
         content = _Whole(open_artifacts(settings, engine), skip_damaged)
