@@ -1,8 +1,9 @@
 """An alias moves as the truth table says, and as a plain list would."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 import sqlalchemy as sa
@@ -269,3 +270,24 @@ def test_any_sequence_of_moves_equals_a_plain_list(engine, model):
         max_examples=25, stateful_step_count=20, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(lambda: Moves(engine, model, f"alias-{next(names)}"), settings=quick)
+
+
+def test_moves_at_once_are_made_one_after_the_other(engine, model):
+    promote_version(engine, model, 1)
+
+    def move(number):
+        try:
+            return promote_version(engine, model, 1 + number % VERSIONS) if number % 3 else roll_back(engine, model)
+        except NothingToRollBackTo:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [moved for moved in pool.map(move, range(40)) if moved is not None and moved.changed]
+    made.sort(key=lambda moved: moved.alias.revision)
+    assert [moved.alias.revision for moved in made] == list(range(2, 2 + len(made)))
+    stacks = [(1,), *(moved.alias.stack for moved in made)]
+    for (*before,), (*after,) in pairwise(stacks):
+        assert after[: len(before)] == before or before[: len(after)] == after
+        assert abs(len(after) - len(before)) == 1
+    told = [tuple(event.details["stack"]) for event in list_events(engine, model, limit=len(stacks)).items]
+    assert told[::-1] == stacks
