@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import sqlalchemy as sa
 
-from forecastle_registry.aliases import _LIVE
+from forecastle_registry.aliases import LIVE
 from forecastle_registry.engine import reading, writing
 from forecastle_registry.tables import metadata, models, time_text
 
@@ -30,7 +30,7 @@ def test_a_time_comes_back_as_it_went_in(engine):
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_the_read_of_every_forecast_scans_and_sorts_nothing(engine):
-    sql = str(_LIVE.compile(dialect=engine.dialect))
+    sql = str(LIVE.compile(dialect=engine.dialect))
     with reading(engine) as connection:
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", ("m", "production", 1, 0))]
     assert all(step.startswith("SEARCH") for step in plan), plan
@@ -39,7 +39,7 @@ def test_the_read_of_every_forecast_scans_and_sorts_nothing(engine):
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
 def test_the_read_of_every_forecast_goes_by_indexes_in_postgres_too(engine):
-    sql = _LIVE.compile(dialect=engine.dialect)
+    sql = LIVE.compile(dialect=engine.dialect)
     with reading(engine) as connection:
         connection.exec_driver_sql("SET enable_seqscan = off")  # which it prefers while the tables are empty
         plan = connection.exec_driver_sql(f"EXPLAIN {sql}", sql.params | {"model": "m", "alias": "production"}).scalars().all()
