@@ -7,20 +7,8 @@ from pathlib import Path
 
 KERNEL = {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4"}
 KERNEL |= {"ocfs2", "orangefs", "panfs", "prl_fs", "pvfs2", "smb3", "smbfs", "vboxsf", "vmhgfs", "wekafs"}
-FUSE = {
-    "blobfuse",
-    "blobfuse2",
-    "ceph-fuse",
-    "curlftpfs",
-    "davfs2",
-    "gcsfuse",
-    "goofys",
-    "grpcfuse",
-    "juicefs",
-    "lizardfs",
-    "mfs",
-}
-FUSE |= {"mount-s3", "osxfs", "rclone", "s3fs", "s3ql", "seaweedfs", "smbnetfs", "sshfs", "vmhgfs-fuse"}
+FUSE = {"blobfuse", "blobfuse2", "ceph-fuse", "curlftpfs", "davfs2", "gcsfuse", "goofys", "grpcfuse", "juicefs", "lizardfs"}
+FUSE |= {"mfs", "mount-s3", "osxfs", "rclone", "s3fs", "s3ql", "seaweedfs", "smbnetfs", "sshfs", "vmhgfs-fuse"}
 NETWORK = frozenset(KERNEL | {f"fuse.{name}" for name in KERNEL | FUSE})
 
 
