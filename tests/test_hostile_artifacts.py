@@ -18,7 +18,7 @@ from forecastle_registry.artifacts import claim_artifact, digest_of
 from forecastle_registry.engine import writing
 from forecastle_registry.errors import ArtifactCorrupt, ArtifactRefused
 from forecastle_registry.events import list_events
-from forecastle_registry.serializers import dumps, loads
+from forecastle_registry.serializers import dumps, loads, owner_of
 from forecastle_registry.signing import signing_key
 from forecastle_registry.stores import ArtifactStore, DatabaseStore, open_store
 from forecastle_registry.tables import artifacts, events, versions
@@ -33,6 +33,14 @@ from tests.problems import problem_of
 ADDRESS = "/models/sales/forecast"
 ASKED = {"exog": EXOG_OF_THREE}
 KEY = b"the key of this installation, as long as it must be"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings of an installation whose key the corpus knows, from its first event on."""
+    settings.signing_key_file.parent.mkdir(parents=True, exist_ok=True)
+    settings.signing_key_file.write_bytes(KEY)
+    return settings
 
 
 @pytest.fixture
@@ -88,9 +96,8 @@ def whole_corpus(mark: Path) -> list[Hostile]:
 
 
 @pytest.fixture
-def corpus(whole_corpus: list[Hostile], mark: Path, hard: Settings) -> Iterator[list[Hostile]]:
-    """The corpus for an installation whose own key is known to it; the mark must not be there in the end."""
-    hard.signing_key_file.write_bytes(KEY)
+def corpus(whole_corpus: list[Hostile], mark: Path) -> Iterator[list[Hostile]]:
+    """The corpus; the mark must not be there in the end."""
     yield whole_corpus
     assert not mark.exists()
 
@@ -132,8 +139,10 @@ def test_every_artifact_of_the_corpus_is_refused_by_the_loader_with_an_event_wha
 @pytest.mark.usefixtures("registered_model")
 def test_a_signed_pickle_is_refused_where_pickle_is_off(engine: Engine, catalogue: Catalogue, hard: Settings) -> None:
     key = signing_key(hard.signing_key_file)
-    state = loads(content_of(engine, 1), "skops", digest=get_version(engine, "sales", 1).artifact_digest)
-    place(engine, 1, dumps(state, "pickle", key=key, allow_pickle=True), serializer="pickle")
+    version = get_version(engine, "sales", 1)
+    state = loads(content_of(engine, 1), "skops", digest=version.artifact_digest)
+    owner = owner_of("sales", version.signature)
+    place(engine, 1, dumps(state, "pickle", key=key, owner=owner, allow_pickle=True), serializer="pickle")
     Loader(engine, catalogue, hard).load_version(get_version(engine, "sales", 1))
     details = refused_alone(engine, catalogue, replace(hard, allow_pickle=False))
     assert "FORECASTLE_ALLOW_PICKLE" in details["message"]

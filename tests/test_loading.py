@@ -220,7 +220,7 @@ def test_a_row_that_was_changed_from_skops_to_pickle_runs_nothing(
     evidence = tmp_path / "unpickled"
     replace_artifact(engine, pickle.dumps(Proof(evidence)), serializer="pickle")
     problem_of(serve(with_pickle).test_client().post(PINNED, json=ASKED), 503, "artifact-refused")
-    replace_artifact(engine, b"forecastle pickle 1\n" + bytes(32) + pickle.dumps(Proof(evidence)))
+    replace_artifact(engine, b"forecastle pickle 2\n" + bytes(32) + pickle.dumps(Proof(evidence)))
     problem_of(serve(with_pickle).test_client().post(PINNED, json=ASKED), 503, "artifact-refused")
     assert not evidence.exists()
     pickle.loads(pickle.dumps(Proof(evidence)))

@@ -28,7 +28,7 @@ from forecastle_registry.skops_zip import MAX_MEMBERS, SCHEMA
 from registry.tests.zips import DEFLATED, Member, deflated, entry_of, stored, zeros, zip_of
 
 FOREIGN_KEY = b"the key of another installation, long enough"
-MAGIC = b"forecastle pickle 1\n"
+MAGIC = b"forecastle pickle 2\n"
 STATE = {"level": np.arange(3.0), "names": ["a", "b"], "nested": {"pair": (1, 2.5), "none": None}}
 CAP = 64 * 2**20  # bytes that an artifact may have, packed and unpacked, wherever the corpus is read
 
@@ -71,6 +71,8 @@ def pickles(mark: Path, key: bytes) -> Iterator[Hostile]:
         )
         foreign = dumps(Mark(mark), "pickle", key=FOREIGN_KEY, allow_pickle=True)
         yield Hostile(f"a pickle that another installation signed, as {serializer}", foreign, serializer)
+    others = dumps(Mark(mark), "pickle", key=key, owner="another model", allow_pickle=True)
+    yield Hostile("a pickle that this installation signed for another model", others, "pickle")
     yield Hostile("a pickle with its signature cut off", (MAGIC + bytes(32))[:40], "pickle")
     yield Hostile("a pickle of protocol 0", pickle.dumps(Mark(mark), protocol=0), "pickle")
     yield Hostile("a row changed from pickle to skops", dumps(STATE, "pickle", key=key, allow_pickle=True), "skops")

@@ -11,7 +11,7 @@ import pytest
 
 from forecastle_registry.artifacts import digest_of
 from forecastle_registry.errors import ArtifactCorrupt, ArtifactRefused, NotPlainData
-from forecastle_registry.serializers import SERIALIZERS, dumps, loads
+from forecastle_registry.serializers import SERIALIZERS, dumps, loads, owner_of
 
 KEY = bytes(range(32))
 OTHER_KEY = bytes(32)
@@ -86,6 +86,16 @@ def test_a_pickle_signed_elsewhere_is_never_unpickled(tmp_path):
     assert (tmp_path / "opened").exists()
 
 
+def test_a_pickle_of_another_owner_is_never_unpickled(tmp_path):
+    data = dumps(Opens(tmp_path / "opened"), "pickle", owner=owner_of("sales", {"nobs": 4}), **ON)
+    for owner in ("", owner_of("other", {"nobs": 4}), owner_of("sales", {"nobs": 5})):
+        with pytest.raises(ArtifactRefused, match="for this model"):
+            loaded(data, "pickle", owner=owner, **ON)
+    assert not (tmp_path / "opened").exists()
+    loaded(data, "pickle", owner=owner_of("sales", {"nobs": 4}), **ON)
+    assert (tmp_path / "opened").exists()
+
+
 def test_every_byte_of_a_pickle_is_under_its_signature():
     data = dumps([1, 2], "pickle", **ON)
     for place in range(len(data)):
@@ -99,7 +109,7 @@ def test_every_byte_of_a_pickle_is_under_its_signature():
 def test_the_signature_is_hmac_sha_256():
     data = dumps([1, 2], "pickle", **ON)
     magic, mac, payload = data[:20], data[20:52], data[52:]
-    assert mac == hmac.new(KEY, magic + payload, hashlib.sha256).digest()
+    assert mac == hmac.new(KEY, magic + b"\n" + payload, hashlib.sha256).digest()
 
 
 def test_pickle_is_off_until_it_is_switched_on():
@@ -117,8 +127,8 @@ def test_pickle_needs_a_key():
 
 def test_a_pickle_of_a_class_that_is_gone_says_to_train_again():
     payload = pickle.dumps(date(2026, 11, 23)).replace(b"datetime", b"datetimf")
-    magic = b"forecastle pickle 1\n"
-    data = magic + hmac.digest(KEY, magic + payload, "sha256") + payload
+    magic = b"forecastle pickle 2\n"
+    data = magic + hmac.digest(KEY, magic + b"\n" + payload, "sha256") + payload
     with pytest.raises(ArtifactRefused, match="train again"):
         loaded(data, "pickle", **ON)
 

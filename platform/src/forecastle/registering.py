@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from forecastle_registry.actors import Actor
 from forecastle_registry.artifacts import digest_of
-from forecastle_registry.serializers import SERIALIZERS, dumps, identity_of, loads
+from forecastle_registry.serializers import SERIALIZERS, dumps, identity_of, loads, owner_of
 from forecastle_registry.signing import signing_key
 from forecastle_registry.versions import NewVersion, Registered, register_version
 from forecastle_sdk import Forecaster
@@ -77,7 +77,12 @@ def _serialized(settings: Settings, installed: InstalledPlugin, draft: Draft) ->
     key = signing_key(settings.signing_key_file) if draft.serializer == "pickle" else None
     with plugin_at_work(plugin.name, "giving its state"):
         state, signature = draft.forecaster.state(), draft.forecaster.signature.to_json()
-    trust: dict[str, Any] = {"key": key, "allow_pickle": settings.allow_pickle, "trusted_types": plugin.trusted_types}
+    trust: dict[str, Any] = {
+        "key": key,
+        "owner": owner_of(draft.model, signature),
+        "allow_pickle": settings.allow_pickle,
+        "trusted_types": plugin.trusted_types,
+    }
     artifact = dumps(state, draft.serializer, **trust)
     cap = settings.max_artifact  # as a server has it: what it would refuse must not be registered
     read_back = loads(artifact, draft.serializer, digest=digest_of(artifact), **trust, max_bytes=cap)

@@ -20,29 +20,41 @@ from .canonical import state_digest
 from .errors import ArtifactRefused, NotPlainData
 from .skops_zip import check_declared, shown
 
-__all__ = ["SERIALIZERS", "check_identity", "dumps", "identity_of", "loads"]
+__all__ = ["SERIALIZERS", "check_identity", "dumps", "identity_of", "loads", "owner_of"]
 
-_PICKLE_MAGIC = b"forecastle pickle 1\n"
+_PICKLE_MAGIC = b"forecastle pickle 2\n"
 _MAC_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
 class _Trust:
     key: bytes | None
+    owner: str
     allow_pickle: bool
     types: tuple[str, ...]
 
 
+def owner_of(model: str, signature: dict[str, Any]) -> str:
+    """Return whose a pickle is, for `dumps` and `loads`: a model, with what a version of it takes and gives."""
+    return state_digest(model, signature)
+
+
 def dumps(
-    state: Any, serializer: str, *, key: bytes | None = None, allow_pickle: bool = False, trusted_types: tuple[str, ...] = ()
+    state: Any,
+    serializer: str,
+    *,
+    key: bytes | None = None,
+    owner: str = "",
+    allow_pickle: bool = False,
+    trusted_types: tuple[str, ...] = (),
 ) -> bytes:
-    """Return a state as bytes. `key` signs a pickle.
+    """Return a state as bytes. `key` signs a pickle, for its `owner` alone.
 
     Raises `NotPlainData` where the state holds what neither plain data nor `trusted_types` cover, and `ArtifactRefused` for
     an unknown serializer, or for pickle that is not switched on.
     """
     write, _ = _of(serializer)
-    return write(state, _Trust(key, allow_pickle, trusted_types))
+    return write(state, _Trust(key, owner, allow_pickle, trusted_types))
 
 
 def loads(
@@ -51,6 +63,7 @@ def loads(
     *,
     digest: str,
     key: bytes | None = None,
+    owner: str = "",
     allow_pickle: bool = False,
     trusted_types: tuple[str, ...] = (),
     max_bytes: int = MAX_ARTIFACT_BYTES,
@@ -63,7 +76,7 @@ def loads(
     check_digest(data, digest)
     try:
         _, read = _of(serializer)
-        return read(data, _Trust(key, allow_pickle, trusted_types), max_bytes)
+        return read(data, _Trust(key, owner, allow_pickle, trusted_types), max_bytes)
     except ArtifactRefused as refusal:
         refusal.digest = digest
         raise
@@ -126,15 +139,17 @@ def _read_skops(data: bytes, trust: _Trust, max_bytes: int) -> Any:
 def _write_pickle(state: Any, trust: _Trust) -> bytes:
     key = _pickle_key(trust)
     payload = pickle.dumps(state, protocol=5)
-    return _PICKLE_MAGIC + _mac(key, payload) + payload
+    return _PICKLE_MAGIC + _mac(key, trust.owner, payload) + payload
 
 
 def _read_pickle(data: bytes, trust: _Trust, max_bytes: int) -> Any:
     key = _pickle_key(trust)
     start = len(_PICKLE_MAGIC) + _MAC_BYTES
     mac, payload = data[len(_PICKLE_MAGIC) : start], data[start:]
-    if not data.startswith(_PICKLE_MAGIC) or not hmac.compare_digest(mac, _mac(key, payload)):
-        raise ArtifactRefused("this pickle is not signed by this installation: train the model here, or bring its signing key")
+    if not data.startswith(_PICKLE_MAGIC) or not hmac.compare_digest(mac, _mac(key, trust.owner, payload)):
+        raise ArtifactRefused(
+            "this pickle is not signed by this installation for this model: train the model here, or bring its signing key"
+        )
     try:
         return pickle.loads(payload)  # noqa: S301 - signed by this installation, as was checked above
     except Exception as error:  # whatever the plugin's classes raise
@@ -149,8 +164,8 @@ def _pickle_key(trust: _Trust) -> bytes:
     return trust.key
 
 
-def _mac(key: bytes, payload: bytes) -> bytes:
-    return hmac.digest(key, _PICKLE_MAGIC + payload, "sha256")
+def _mac(key: bytes, owner: str, payload: bytes) -> bytes:
+    return hmac.digest(key, _PICKLE_MAGIC + owner.encode() + b"\n" + payload, "sha256")
 
 
 def _skops() -> Any:

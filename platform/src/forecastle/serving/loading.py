@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from forecastle_registry.aliases import Live
-from forecastle_registry.serializers import check_identity, loads
+from forecastle_registry.serializers import check_identity, loads, owner_of
 from forecastle_registry.signing import signing_key
 from forecastle_registry.stacks import stacked_versions
 from forecastle_registry.versions import Version, get_version
@@ -185,6 +185,7 @@ def restore(content: bytes, plugin: Plugin, settings: Settings, version: Version
         version.serializer,
         digest=version.artifact_digest,
         key=signing_key(settings.signing_key_file) if pickled and settings.allow_pickle else None,
+        owner=owner_of(version.model, version.signature) if pickled else "",
         allow_pickle=settings.allow_pickle,
         trusted_types=plugin.trusted_types,
         max_bytes=settings.max_artifact,
