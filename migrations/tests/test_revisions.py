@@ -138,7 +138,7 @@ def test_the_connection_that_was_used_checks_references_again(engine):
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
-        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 10_000
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
 
 
 def test_the_database_can_be_named_by_its_url(engine):

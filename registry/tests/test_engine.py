@@ -21,7 +21,7 @@ def pragma(engine, name):
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    ("name", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 10_000)]
+    ("name", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 30_000)]
 )
 def test_sqlite_is_set_for_many_processes_and_for_power_cuts(engine, name, value):
     assert pragma(engine, name) == value

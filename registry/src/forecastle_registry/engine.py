@@ -26,7 +26,9 @@ from .forks import survive_forks
 from .mounts import is_network, read_mounts, type_of_file_system
 from .postgres import BEGINNING, open_postgres
 
-BUSY_SECONDS = 10.0  # how long a writer waits for another one; a registration holds the lock for milliseconds
+# How long a writer waits for others. They hold the lock for milliseconds, but SQLite has no queue: who waits asks ten times a
+# second, and under sixteen busy writers on a busy machine somebody was unlucky for ten seconds.
+BUSY_SECONDS = 30.0
 SEALING_KEY = "forecastle_sealing_key"  # the execution option that carries it to where events are written
 _FOLDER = "SQLite must write in its folder, also to read: look at its owner, at its mount, and for room on the disk"
 _NOT_WRITABLE = (

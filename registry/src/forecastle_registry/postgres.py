@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-LOCK_SECONDS = 10  # as long as a writer waits in SQLite
+LOCK_SECONDS = 10  # writers wait in a queue here
 IDLE_SECONDS = 60  # far longer than any of our transactions does nothing
 CONNECT: dict[str, object] = {
     "application_name": "forecastle",
