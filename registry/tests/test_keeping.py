@@ -211,14 +211,29 @@ def test_a_dry_run_tells_and_removes_nothing(engine, store):
 
 def test_an_artifact_without_a_row_is_removed_once_it_is_old(engine, directory):
     directory.put(digest_of(b"lost"), b"lost")
+    directory.put(digest_of(b"wanted"), b"wanted")
+    claim_artifact(engine, digest_of(b"wanted"), 6)
     assert collect_garbage(engine, directory).unneeded == 0
     make_old(engine, directory)
+    claim_artifact(engine, digest_of(b"wanted"), 6)
     assert collect_garbage(engine, directory).unneeded == 1
-    assert (digests(directory), rows(engine)) == ([], 0)
+    assert (digests(directory), rows(engine)) == ([digest_of(b"wanted")], 1)
+
+
+def test_nothing_is_removed_from_a_store_that_holds_only_what_was_never_ours(engine, database, directory, tmp_path):
+    """So is another installation's, to which this one's settings lead by mistake."""
+    (tmp_path / "other").mkdir()
+    other = DirectoryStore(tmp_path / "other")
+    other.put(digest_of(b"theirs"), b"theirs")
+    for dry_run in (True, False):
+        with pytest.raises(StoreUnusable, match="was ever this installation's, so nothing was removed"):
+            collect_garbage(engine, other, older_than=AT_ONCE, dry_run=dry_run)
+    assert digests(other) == [digest_of(b"theirs")]
 
 
 def test_what_a_killed_write_left_is_removed(engine, directory):
     directory.put(digest_of(b"lost"), b"lost")
+    claim_artifact(engine, digest_of(b"lost"), 4)
     (directory._folder / "partial" / "left").write_bytes(b"half")
     assert collect_garbage(engine, directory, older_than=AT_ONCE).leftovers == 1
     assert logged(engine, "artifacts-gc")[0].details["leftovers"] == 1

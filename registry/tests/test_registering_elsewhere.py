@@ -135,6 +135,7 @@ def test_versions_that_are_registered_while_garbage_is_collected_keep_their_arti
         while not stop.is_set():
             collect_garbage(engine, store, older_than=AT_ONCE)
 
+    claim_artifact(engine, DIGEST, 5)
     store.put(DIGEST, b"bytes")
     collecting = threading.Thread(target=collect)
     collecting.start()

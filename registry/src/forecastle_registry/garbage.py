@@ -7,6 +7,7 @@ moment has either renewed that row before (see `artifacts`), so that it stays, o
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -56,7 +57,7 @@ def collect_garbage(
 
     `current` is given where `store` is one that the installation has left: what versions name goes from there too, if
     `current` has it whole. Logged as `artifacts-gc` when anything was removed. Raises `StoreUnusable`, also where both
-    are one place under two names, and `DatabaseUnusable`.
+    are one place under two names, or where the store looks like another installation's; and `DatabaseUnusable`.
     """
     if current is not None and _are_one_place(store, current):
         raise StoreUnusable(f"{store.name} and {current.name} are one place: nothing was removed")
@@ -87,7 +88,9 @@ class _Collection:
 
     def remove_unneeded(self) -> None:
         needed = needed_artifacts(self._engine)
-        old = {item.digest: item.size for item in self._store.stored() if item.stored_at < self._before}
+        stored = list(self._store.stored())
+        _refuse_a_strangers(self._engine, self._store, [item.digest for item in stored])
+        old = {item.digest: item.size for item in stored if item.stored_at < self._before}
         found = {digest: size for digest, size in old.items() if digest not in needed}
         found |= {digest: old.get(digest, 0) for digest in _rows_without_versions(self._engine, self._before)}
         for done, (digest, size) in enumerate(sorted(found.items())):
@@ -111,6 +114,17 @@ class _Collection:
 
     def remove_leftovers(self) -> None:
         self._leftovers = self._store.sweep(self._before, dry_run=self._dry_run)
+
+
+def _refuse_a_strangers(engine: sa.Engine, store: ArtifactStore, stored: Sequence[str]) -> None:
+    """Refuse a store of which this installation knows nothing: an empty database would empty another one's bucket."""
+    with reading(engine) as connection:
+        known = set(connection.execute(sa.select(artifacts.c.digest)).scalars())
+    if stored and known.isdisjoint(stored):
+        raise StoreUnusable(
+            f"nothing that {store.name} holds ({len(stored)} artifacts) was ever this installation's, so nothing was removed: "
+            "look at FORECASTLE_ARTIFACTS and FORECASTLE_DATABASE_URL, or remove it by hand if it is nobody's"
+        )
 
 
 def _without_versions() -> sa.ColumnElement[bool]:
