@@ -18,7 +18,7 @@ from forecastle_registry.errors import ArtifactRefused
 from forecastle_registry.events import list_events
 from forecastle_registry.stores import DirectoryStore
 from forecastle_registry.versions import Registered, version_count
-from tests.command_line import CommandLine, use_home
+from tests.command_line import CommandLine
 from tests.naive import EXOG_OF_THREE, monthly_sales, naive_catalogue, train_naive
 from tests.problems import problem_of
 
@@ -38,12 +38,6 @@ def folder(tmp_path: Path) -> Path:
 def elsewhere(settings: Settings, folder: Path) -> Settings:
     """The settings, with the artifacts in a directory."""
     return replace(settings, artifacts=f"file://{folder}")
-
-
-@pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    use_home(monkeypatch, home)
-    return CommandLine(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -11,16 +11,11 @@ import sqlalchemy as sa
 
 from forecastle_registry.keys import get_key
 from tests.asking import ask
-from tests.command_line import SCRIPT, environment, install_naive
+from tests.command_line import SCRIPT, environment
 from tests.ports import free_port
 from tests.servers import SECONDS, several_servers
 
 Command = Callable[..., str]
-
-
-@pytest.fixture
-def plugins(tmp_path: Path) -> Path:
-    return install_naive(tmp_path / "plugins")
 
 
 @pytest.fixture

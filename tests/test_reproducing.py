@@ -15,7 +15,7 @@ from forecastle_registry.errors import ModelNotFound, VersionNotFound
 from forecastle_registry.tables import versions
 from forecastle_registry.versions import get_version, version_count
 from forecastle_sdk.errors import DataError
-from tests.command_line import CommandLine, install_naive, use_home
+from tests.command_line import CommandLine
 
 ROWS = 36
 MONTHS = [f"{2015 + i // 12}-{i % 12 + 1:02}-01" for i in range(ROWS + 4)]
@@ -24,13 +24,11 @@ NAIVE = ("--plugin", "naive", "--endog", "sales", "--exog", "price")
 
 
 @pytest.fixture
-def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    """The command line with the naive plugin, in a folder that holds no data."""
-    use_home(monkeypatch, home)
-    monkeypatch.syspath_prepend(str(install_naive(tmp_path / "plugins")))
+def run(run: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line in a folder that holds no data."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    return CommandLine(monkeypatch, capsys)
+    return run
 
 
 @pytest.fixture

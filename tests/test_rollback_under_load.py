@@ -24,7 +24,6 @@ import pytest
 
 from forecastle.database import open_database, upgrade
 from forecastle.settings import settings_from
-from registry.tests.postgres import Postgres, running_postgres
 from tests.apache import prepare_directory, require_apache, serving
 from tests.asking import ask
 from tests.command_line import environment, install_naive
@@ -124,17 +123,6 @@ class Operator:
     def pause(self) -> None:
         """Do nothing for a moment, or go on at once."""
         time.sleep(self._random.choice(PAUSES))
-
-
-@pytest.fixture(scope="module")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install_naive(tmp_path_factory.mktemp("plugins"))
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

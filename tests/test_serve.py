@@ -17,15 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.asking import ask, is_live
-from tests.command_line import SCRIPT, environment, install_naive
+from tests.command_line import SCRIPT, environment
 from tests.ports import free_port
 
 SECONDS = 30
-
-
-@pytest.fixture(scope="module")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install_naive(tmp_path_factory.mktemp("plugins"))
 
 
 @contextlib.contextmanager
