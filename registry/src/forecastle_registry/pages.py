@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
+MANY = 500  # items of a page, for who reads a listing to its end
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
@@ -21,6 +23,16 @@ def page_of(found: Sequence[Item], limit: int, cursor: Callable[[Item], object])
     """Cut a page from up to `limit + 1` items that were read: the one too many tells that there are more."""
     items = list(found[:limit])
     return Page(items, str(cursor(items[-1])) if items and len(found) > limit else None)
+
+
+def every(read: Callable[[str | None], Page[Item]]) -> list[Item]:
+    """Return all items of a listing, page by page; `read` gets what to go on behind, None at first."""
+    page = read(None)
+    found = list(page.items)
+    while page.next is not None:
+        page = read(page.next)
+        found += page.items
+    return found
 
 
 def page_where(

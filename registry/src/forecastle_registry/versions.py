@@ -131,11 +131,7 @@ def register_version(
     check_size(len(new.artifact), None, max_bytes)
     training = {name: plain(getattr(new, name), name) for name in _TRAINING}
     digest, size = digest_of(new.artifact), len(new.artifact)
-    elsewhere = store is not None and not isinstance(store, DatabaseStore)
-    if store is not None and elsewhere:
-        _refuse_missing_mount(engine, store)
-        claim_artifact(engine, digest, size)
-        store.put(digest, new.artifact)
+    elsewhere = _put_elsewhere(engine, store, digest, new.artifact)
     with writing(engine) as connection:
         version = _insert(connection, training, digest, size, None if elsewhere else new.artifact)
         details = {name: getattr(version, name) for name in ("plugin", "artifact_digest", "state_digest", "parent")}
@@ -207,6 +203,14 @@ def version_count(engine: sa.Engine, model: str | None = None) -> int:
         return int(connection.execute(query).scalar_one())
 
 
+def last_number(connection: sa.Connection, model: str) -> int:
+    """Return the highest number ever given; the release before this one does not keep `last_number`."""
+    highest = sa.select(sa.func.max(versions.c.number)).where(versions.c.model == model).scalar_subquery()
+    query = sa.select(highest, models.c.last_number).where(models.c.name == model)
+    present, given = connection.execute(query).one()
+    return max(present or 0, given)
+
+
 _TRAINING = tuple(f.name for f in fields(_Training))
 
 _MODELS = sa.select(
@@ -215,6 +219,16 @@ _MODELS = sa.select(
     models.c.created_at,
     sa.select(sa.func.max(versions.c.number)).where(versions.c.model == models.c.name).scalar_subquery().label("latest"),
 )
+
+
+def _put_elsewhere(engine: sa.Engine, store: ArtifactStore | None, digest: str, content: bytes) -> bool:
+    """Put an artifact into a store other than the database, behind the row that claims it; tell whether there was one."""
+    if store is None or isinstance(store, DatabaseStore):
+        return False
+    _refuse_missing_mount(engine, store)
+    claim_artifact(engine, digest, len(content))
+    store.put(digest, content)
+    return True
 
 
 def _refuse_missing_mount(engine: sa.Engine, store: ArtifactStore) -> None:
@@ -249,14 +263,6 @@ def _insert(connection: sa.Connection, training: dict[str, Any], digest: str, si
 def _is_there(connection: sa.Connection, model: str, number: int) -> bool:
     query = sa.select(versions.c.number).where(versions.c.model == model, versions.c.number == number)
     return is_number(number) and connection.execute(query).first() is not None
-
-
-def last_number(connection: sa.Connection, model: str) -> int:
-    """Return the highest number ever given; the release before this one does not keep `last_number`."""
-    highest = sa.select(sa.func.max(versions.c.number)).where(versions.c.model == model).scalar_subquery()
-    query = sa.select(highest, models.c.last_number).where(models.c.name == model)
-    present, given = connection.execute(query).one()
-    return max(present or 0, given)
 
 
 def _claim_model(connection: sa.Connection, model: str, plugin: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform as machine
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import click
@@ -16,6 +16,7 @@ from forecastle_registry.events import ANOTHERS
 from forecastle_registry.heads import read_head
 from forecastle_registry.keeping import try_store
 from forecastle_registry.keys import admit, has_admin
+from forecastle_registry.pages import MANY, every
 from forecastle_registry.seals import is_sealed_with
 from forecastle_registry.signing import signing_key
 from forecastle_registry.stores import DatabaseStore
@@ -124,8 +125,7 @@ def _check_home(settings: Settings) -> str:
 def _check_database(settings: Settings) -> str:
     engine = open_database(settings)
     require_current(engine)
-    count = len(list_models(engine, limit=500).items)
-    return f"the database is at revision {expected_revision()}, with {count} model{'s' if count != 1 else ''}"
+    return f"the database is at revision {expected_revision()}, with {_count_of(_all_models(engine))}"
 
 
 def _check_log(settings: Settings) -> str:
@@ -166,23 +166,21 @@ def _check_versions(settings: Settings) -> str:
     engine = open_database(settings)
     require_current(engine)
     loader = Loader(engine, discover(), settings)
-    models, problems = 0, []
-    for model in _all_models(engine):
-        models += 1
-        problems += problems_of(engine, loader, model)
+    models = _all_models(engine)
+    problems = [problem for model in models for problem in problems_of(engine, loader, model)]
     if problems:
         told = [f"{problem.model} version {problem.version} ({problem.alias}): {problem.message}" for problem in problems]
         more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
         raise PlatformError("live versions that do not load: " + "; ".join(told[:SHOWN]) + more)
-    return f"what is live loads and repeats its golden forecasts, in {models} model{'s' if models != 1 else ''}"
+    return f"what is live loads and repeats its golden forecasts, in {_count_of(models)}"
 
 
-def _all_models(engine: Engine) -> Iterator[Model]:
-    page = list_models(engine, limit=500)
-    yield from page.items
-    while page.next is not None:
-        page = list_models(engine, after=str(page.next), limit=500)
-        yield from page.items
+def _all_models(engine: Engine) -> list[Model]:
+    return every(lambda cursor: list_models(engine, after=cursor, limit=MANY))
+
+
+def _count_of(models: Sequence[Model]) -> str:
+    return f"{len(models)} model{'s' if len(models) != 1 else ''}"
 
 
 def _check_plugins() -> str:

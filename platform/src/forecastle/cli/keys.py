@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from forecastle_registry.keys import ROLES, get_key, has_admin, list_keys, revoke_key
+from forecastle_registry.pages import MANY, every
 
 from ..issuing import LONGEST_DAYS, after_days, created_document, issue_key, key_document, of_a, state_of, warning_for
 from ..moments import moment_from
 from .installation import Installation, command_line
-from .listing import MANY, every
 from .output import as_json, print_json, print_table
 
 DAYS = re.compile(r"(\d{1,5})d")

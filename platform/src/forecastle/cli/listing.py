@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from sqlalchemy import Engine
 
 from forecastle_registry.history import versions_live_at
-from forecastle_registry.pages import Page
+from forecastle_registry.pages import MANY, every
 from forecastle_registry.versions import VersionSummary, get_model, get_version, list_models, list_versions
 
 from ..describing import (
@@ -25,20 +24,7 @@ from .installation import Installation
 from .output import Whole, as_json, print_json, print_table
 from .times import Moment
 
-MANY = 500
 VERSIONS = ("version", "made (UTC)", "verdict", "llf", "serializer", "bytes", "parent", "live as")
-
-Item = TypeVar("Item")
-
-
-def every(page_from: Callable[[str | None], Page[Item]]) -> list[Item]:
-    """Return all items of a listing, page by page."""
-    page = page_from(None)
-    found = page.items
-    while page.next is not None:
-        page = page_from(page.next)
-        found += page.items
-    return found
 
 
 @click.command()

@@ -10,12 +10,12 @@ import click
 
 from forecastle_registry.alias_states import AliasState, list_aliases
 from forecastle_registry.aliases import PRODUCTION
+from forecastle_registry.pages import MANY, every
 from forecastle_registry.plain import MAX_NUMBER
 from forecastle_registry.protections import ProtectedAlias, Protection, protect_alias, unprotect_alias
 
 from ..describing import alias_document, protection_document
 from .installation import Installation, command_line
-from .listing import MANY, every
 from .moving import why
 from .output import Whole, as_json, print_json, print_table
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from functools import partial
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -18,6 +18,9 @@ from ..database import upgrade as upgrade_database
 from ..errors import PlatformError
 from ..settings import Settings, settings_from
 from .output import Whole
+
+if TYPE_CHECKING:
+    import flask
 
 SLACK = 1000**2  # what is a little too large is read to its end, so that clients that write before they read see the answer
 
@@ -29,15 +32,27 @@ SLACK = 1000**2  # what is a little too large is read to its end, so that client
 @click.option("--no-worker", is_flag=True, help="Start no worker for jobs beside the server; in this release there is none.")
 def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
     """Serve every model over HTTP, until Ctrl-C. Nothing is trained here."""
-    from waitress.server import create_server  # here, so that the other commands start faster
-
-    from ..http import create_app
+    from ..http import create_app  # here, so that the other commands start faster
     from ..http.access import is_loopback
-    from ..http.unheard import ProblemChannel
 
     settings = settings_from(os.environ)
     _migrate_embedded(settings)
-    app = create_app(settings, loopback=is_loopback(host))
+    server = _listen(create_app(settings, loopback=is_loopback(host)), settings, host, port, threads)
+    signal.signal(signal.SIGTERM, _stop)
+    _announce(settings, host, _port_of(server))
+    try:
+        server.run()
+    finally:
+        server.close()
+        click.echo("Stopped.")
+
+
+def _listen(app: flask.Flask, settings: Settings, host: str, port: int, threads: int) -> Any:
+    """Return waitress' server for the application, bound. Raises `PlatformError` where the address cannot be had."""
+    from waitress.server import create_server  # here, so that the other commands start faster
+
+    from ..http.unheard import ProblemChannel
+
     listeners: dict[int, Any] = {}
     try:
         server = create_server(
@@ -57,13 +72,7 @@ def serve(host: str, port: int, threads: int, no_worker: bool) -> None:
         listener.channel_class = partial(ProblemChannel, max_upload=settings.max_upload)
     # It warns whenever a request waits for a thread, as the parts of any page do.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    signal.signal(signal.SIGTERM, _stop)
-    _announce(settings, host, _port_of(server))
-    try:
-        server.run()
-    finally:
-        server.close()
-        click.echo("Stopped.")
+    return server
 
 
 def _port_of(server: Any) -> int:

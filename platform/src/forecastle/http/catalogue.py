@@ -9,7 +9,7 @@ from typing import Any
 import flask
 
 from forecastle_registry.history import versions_live_at
-from forecastle_registry.pages import Page, page_where
+from forecastle_registry.pages import MANY, Page, page_where
 from forecastle_registry.plain import MAX_NUMBER
 from forecastle_registry.versions import Model, get_model, get_version, list_models, list_versions
 
@@ -33,8 +33,6 @@ plugins = Blueprint("plugins", __name__, url_prefix="/plugins", description="Wha
 models = Blueprint("models", __name__, url_prefix="/models", description="What is served, and its history")
 
 NUMBER = f"<int(max={MAX_NUMBER}):number>"
-
-MANY = 500  # models are read at once where only some are in scope
 
 
 @plugins.route("")

@@ -23,7 +23,7 @@ from .schemas import PageSchema, VersionSchema, page_of
 from .services import services
 
 blueprint = Blueprint(
-    "keeping", __name__, url_prefix="/admin/models", description="Archive and delete versions, protect aliases, list them"
+    "versions", __name__, url_prefix="/admin/models", description="Archive and delete versions, protect aliases, list them"
 )
 
 VERSION = f"/<string:model>/versions/{NUMBER}"
