@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from forecastle_registry.aliases import get_alias, live_version, promote_version
 from forecastle_registry.engine import open_engine, reading, writing
 from forecastle_registry.errors import DatabaseUnusable
-from forecastle_registry.tables import metadata
+from forecastle_registry.keys import admit
+from forecastle_registry.tables import alias_stack, metadata, versions
 from forecastle_registry.versions import register_version, version_count
 from registry.tests.poolers import pooled, through
 from registry.tests.postgres import own_postgres
@@ -78,13 +79,24 @@ def test_another_driver_is_refused_with_the_url_to_give():
 
 
 @on_postgres
-def test_the_read_of_every_forecast_is_prepared(engine, training):
+def test_the_reads_of_every_forecast_are_prepared_and_planned_once_for_all(engine, training):
     register_version(engine, training(), promote=True)
-    for _ in range(8):
+    numbers = range(2, 2000)
+    with writing(engine) as connection:  # only where there are many does a plan for any model look worse than one for this
+        row = connection.execute(sa.select(versions)).mappings().one()
+        connection.execute(versions.insert(), [{**row, "number": number} for number in numbers])
+        top = {"model": "m", "alias": "production"}
+        connection.execute(alias_stack.insert(), [{**top, "position": n, "version": n} for n in numbers[:100]])
+        connection.exec_driver_sql("ANALYZE")
+    engine.dispose()  # a new connection has prepared nothing yet
+    for _ in range(20):  # psycopg prepares at the fifth; Postgres plans five times before it settles
         live_version(engine, "m")
+        admit(engine, "0" * 8, "m")
     with reading(engine) as connection:
-        prepared = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars().all()
-    assert any("alias_stack" in statement for statement in prepared)
+        plans = sa.text("SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE '%alias_stack%'")
+        found = connection.execute(plans).all()
+    assert len(found) == 2
+    assert all(custom <= 5 < generic for custom, generic in found)
 
 
 @on_postgres

@@ -90,7 +90,8 @@ STACK = (
     .where(alias_stack.c.model == sa.bindparam("model"), alias_stack.c.alias == sa.bindparam("alias"))
     .order_by(alias_stack.c.position.desc())
 )
-LIVE = STACK.limit(1)
+# As a parameter the 1 would let Postgres think of a tenth of all rows, and plan each read anew, for many times its cost.
+LIVE = STACK.limit(sa.literal_column("1"))
 
 
 def live_version(engine: sa.Engine, model: str, alias: str = PRODUCTION) -> Live:
