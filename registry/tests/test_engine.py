@@ -8,7 +8,15 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from forecastle_registry.engine import BUSY_SECONDS, current_revision, first_row, open_engine, reading, writing
+from forecastle_registry.engine import (
+    BUSY_SECONDS,
+    _switch_to_wal,
+    current_revision,
+    first_row,
+    open_engine,
+    reading,
+    writing,
+)
 from forecastle_registry.errors import DatabaseBehind, DatabaseUnusable
 from forecastle_registry.tables import models
 from forecastle_registry.versions import version_count
@@ -115,6 +123,20 @@ def test_a_fresh_file_that_another_process_is_writing_is_waited_for(tmp_path):
     timer.join()
     other.close()
     engine.dispose()
+
+
+def test_a_journal_that_cannot_be_switched_at_all_is_not_waited_for(tmp_path):
+    """As on a full or read-only disk: only another process that does the same is worth another try."""
+    file, tried = tmp_path / "read-only.db", []
+    with sqlite3.connect(file) as made:
+        made.execute("CREATE TABLE t (x)")
+    made.close()
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    connection.set_trace_callback(tried.append)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        _switch_to_wal(connection)
+    connection.close()
+    assert len(tried) == 1
 
 
 def test_a_database_without_tables_says_to_upgrade(url):
