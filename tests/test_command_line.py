@@ -204,7 +204,7 @@ def test_promote_and_rollback_tell_what_they_did(sales: CommandLine, data: Path)
     )
     said = sales("rollback", "sales")
     assert said.status == 1
-    assert "has never left an earlier version" in said.error
+    assert "there is nothing below the live version on the stack of 'production'" in said.error
 
 
 def test_observe_registers_the_child(sales: CommandLine, observed: Path) -> None:
@@ -296,7 +296,7 @@ FAILURES: dict[str, tuple[str, str]] = {
     "a file that is no table": ("forecast sales --exog B", "binary"),
     "observations that are no table": ("observe sales --data B", "binary"),
     "observations of the past": ("observe sales --data D", "2018-01-01"),
-    "nothing below": ("rollback sales", "has never left an earlier version"),
+    "nothing below": ("rollback sales", "there is nothing below the live version on the stack of 'production'"),
 }
 
 

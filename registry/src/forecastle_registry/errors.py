@@ -213,8 +213,11 @@ class NothingToRollBackTo(RegistryError):
     code = "nothing-to-roll-back-to"
 
     def __init__(self, model: str, alias: str, to: int | None) -> None:
-        wanted = "an earlier version" if to is None else f"version {to}"
-        super().__init__(f"{alias!r} of the model {model!r} has never left {wanted}; promote the version that should be live")
+        wanted = "nothing" if to is None else f"no version {to}"
+        super().__init__(
+            f"there is {wanted} below the live version on the stack of {alias!r} of the model {model!r}; "
+            "promote the version that should be live"
+        )
         self.model, self.alias, self.to = model, alias, to
 
 
